@@ -1,0 +1,102 @@
+"""Structures from files: anything `ase.io.read` reads, compressed files in one pass.
+
+`ase.io.read` seeks backwards in extended xyz, which is very slow on a compressed stream;
+``.xz``, ``.gz`` and ``.bz2`` files are therefore decompressed to memory first.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.io import read
+from ase.io.formats import UnknownFileTypeError, filetype
+
+_OPEN = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+
+
+def read_structures(path: str | Path, index: str = ":") -> list[Atoms]:
+    """Read structures and check that they can be computed.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that `ase.io.read` understands, possibly compressed.
+    index : str
+        ASE's frame selection; all frames by default.
+
+    Returns
+    -------
+    list of Atoms
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is not a structure file, is damaged, holds no atoms, or a frame fails
+        `check_structure`; the message names the file and the frame.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(2, "no such file", str(path))
+    try:
+        frames = _read(path, index)
+    except (UnknownFileTypeError, ValueError, KeyError, IndexError, OSError, EOFError,
+            UnicodeDecodeError, SyntaxError, AssertionError, lzma.LZMAError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"cannot read structures from {str(path)!r} ({reason[:200]}); "
+            "give a complete file in a format of ase.io (extxyz, POSCAR, cif, ...)"
+        ) from error
+    if not frames:
+        raise ValueError(f"{str(path)!r} holds no structure; give a file with at least one frame")
+    for n, atoms in enumerate(frames):
+        check_structure(atoms, where=f"{path}, frame {n}")
+    return frames
+
+
+def _read(path: Path, index: str) -> list[Atoms]:
+    if path.suffix not in _OPEN:
+        return list(read(path, index=index))
+    with _OPEN[path.suffix](path, "rt", encoding="utf-8") as stream:
+        text = io.StringIO(stream.read())
+    inner = Path(path.stem)
+    kind = "extxyz" if inner.suffix in (".xyz", ".extxyz") else filetype(str(inner), read=False)
+    return list(read(text, index=index, format=kind))
+
+
+def check_structure(atoms: Atoms, where: str = "the structure") -> None:
+    """Refuse structures that no calculator can treat.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    where : str
+        Named in the message.
+
+    Raises
+    ------
+    ValueError
+        No atoms; positions or cell not finite; periodic directions without a volume.
+    """
+    if len(atoms) == 0:
+        raise ValueError(f"{where} has no atoms")
+    bad = ~np.isfinite(atoms.positions).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{where} has non-finite positions, first at atom {int(np.argmax(bad))}; "
+            "remove or repair these atoms"
+        )
+    cell = atoms.cell.array
+    if not np.isfinite(cell).all():
+        raise ValueError(f"{where} has a non-finite cell; repair its lattice vectors")
+    periodic = cell[np.asarray(atoms.pbc)]
+    if len(periodic) and np.linalg.svd(periodic, compute_uv=False)[-1] < 1e-6:
+        raise ValueError(
+            f"{where} is periodic along lattice vectors without a volume; "
+            "set the cell, or pbc=False"
+        )
