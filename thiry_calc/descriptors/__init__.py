@@ -1,0 +1,45 @@
+"""Local descriptors φ(N_i), each with analytic derivatives; `make_descriptor` builds by type."""
+
+from typing import Any
+
+from thiry_calc.descriptors.afs import AFS
+from thiry_calc.descriptors.base import Descriptor
+from thiry_calc.descriptors.combined import Combined
+from thiry_calc.descriptors.pair import OneBody, Pair
+from thiry_calc.descriptors.power_spectrum import PowerSpectrum
+
+__all__ = ["AFS", "Combined", "Descriptor", "OneBody", "Pair", "PowerSpectrum", "make_descriptor"]
+
+REGISTRY = {cls.type: cls for cls in (AFS, PowerSpectrum, Pair, OneBody)}
+
+
+def make_descriptor(spec: dict[str, Any]) -> Descriptor:
+    """Build a descriptor from its hyper-parameters.
+
+    Parameters
+    ----------
+    spec : dict
+        {"type": ..., ...} as `Descriptor.to_dict` gives it.
+
+    Returns
+    -------
+    Descriptor
+
+    Raises
+    ------
+    ValueError
+        For an unknown type or hyper-parameter.
+    """
+    options = dict(spec)
+    kind = options.pop("type", None)
+    if kind == Combined.type:
+        return Combined(tuple(make_descriptor(part) for part in options["parts"]))
+    if kind not in REGISTRY:
+        known = ", ".join([*REGISTRY, Combined.type])
+        raise ValueError(f"unknown descriptor type {kind!r}; known types: {known}")
+    if options.get("elements") is not None:
+        options["elements"] = tuple(options["elements"])
+    try:
+        return REGISTRY[kind](**options)
+    except TypeError as error:
+        raise ValueError(f"descriptor {kind!r}: {error}") from error

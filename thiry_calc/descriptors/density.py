@@ -1,0 +1,493 @@
+"""Numba kernels of the density trick: everything a three-body descriptor needs, in O(neighbours).
+
+With the density projections A_q,lm(i) = Σ_{j in channel a} g_n(r_ij) Y_lm(r̂_ij), q = (a, n),
+
+    S_pl(i) = Σ_m A_q1,lm A_q2,lm = Σ_jk g_n1(r_ij) g_n2(r_ik) P_l(cos θ_ijk),    p = (q1, q2)
+    s_p(i)  = Σ_j g_n1(r_ij) g_n2(r_ij)                     (the j = k terms, one channel only)
+
+and a site function is E_i = Σ_pl w_pl S_pl + Σ_p v_p s_p. `site_pull` contracts the weights
+into dE_i/dA_lm before it meets a derivative, so that its cost does not grow with the number of
+features; `site_push` keeps the features apart, for fitting.
+
+Work arrays are laid out [function][neighbour]: the innermost loops run over neighbours and
+vectorise. Rows of a descriptor live with the species of the centre atom: w has a leading axis.
+"""
+
+import numba
+import numpy as np
+
+# everything but the assumption of finite numbers: a NaN in the input must stay visible
+FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def gather(i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments):
+    """Collect the neighbours of centre i inside r_cut, one segment per channel.
+
+    Fills pairs (index of the pair), geometry (x, y, z of the unit vector; r) and
+    segments (n_channels + 1); returns the number of neighbours.
+    """
+    count = 0
+    for a in range(n_channels):
+        segments[a] = count
+        for p in range(first[i], first[i + 1]):
+            if n_channels > 1 and species[neighbor[p]] != a:
+                continue
+            dx, dy, dz = vectors[p, 0], vectors[p, 1], vectors[p, 2]
+            r2 = dx * dx + dy * dy + dz * dz
+            if r2 < r_cut * r_cut:
+                r = np.sqrt(r2)
+                pairs[count] = p
+                geometry[0, count] = dx / r
+                geometry[1, count] = dy / r
+                geometry[2, count] = dz / r
+                geometry[3, count] = r
+                count += 1
+    segments[n_channels] = count
+    return count
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def radial_functions(r, coefficients, r_cut, t_k, g, dg):
+    """Fill g and dg = dg/dr, shape (n_max, J), with scratch t_k of shape (2, n_max, J)."""
+    n_max = coefficients.shape[0]
+    n_terms = coefficients.shape[1]
+    n_neighbors = r.shape[0]
+    for j in range(n_neighbors):
+        t_k[0, 0, j] = 1.0
+        t_k[1, 0, j] = 0.0
+    if n_terms > 1:
+        for j in range(n_neighbors):
+            t_k[0, 1, j] = 1.0 - 2.0 * r[j] / r_cut
+            t_k[1, 1, j] = 1.0
+    for k in range(2, n_terms):
+        for j in range(n_neighbors):
+            t = 1.0 - 2.0 * r[j] / r_cut
+            t_k[0, k, j] = 2.0 * t * t_k[0, k - 1, j] - t_k[0, k - 2, j]
+            t_k[1, k, j] = 2.0 * t_k[0, k - 1, j] + 2.0 * t * t_k[1, k - 1, j] - t_k[1, k - 2, j]
+    for n in range(n_max):
+        gn, dgn = g[n], dg[n]
+        gn[:n_neighbors] = 0.0
+        dgn[:n_neighbors] = 0.0
+        for k in range(n_terms):
+            c = coefficients[n, k]
+            if c != 0.0:
+                value, slope = t_k[0, k], t_k[1, k]
+                for j in range(n_neighbors):
+                    gn[j] += c * value[j]
+                    dgn[j] += c * slope[j]
+        for j in range(n_neighbors):
+            u = 1.0 - r[j] / r_cut
+            dgn[j] = -(3.0 * u * u * gn[j] + 2.0 * u * u * u * dgn[j]) / r_cut
+            gn[j] = u * u * u * gn[j]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def harmonics(geometry, n_neighbors, recursion, pi, powers, y):
+    """Fill pi (l, m, J), powers c_m, s_m (2, m, J) and y (lm, J) of the unit vectors."""
+    n_l = recursion.shape[1]
+    x, yy, z = geometry[0], geometry[1], geometry[2]
+    c, s = powers[0], powers[1]
+    for j in range(n_neighbors):
+        c[0, j] = 1.0
+        s[0, j] = 0.0
+    for m in range(1, n_l):
+        for j in range(n_neighbors):
+            c[m, j] = x[j] * c[m - 1, j] - yy[j] * s[m - 1, j]
+            s[m, j] = x[j] * s[m - 1, j] + yy[j] * c[m - 1, j]
+    for m in range(n_l):
+        for l in range(m, n_l):  # noqa: E741
+            a, b = recursion[0, l, m], recursion[1, l, m]
+            out = pi[l, m]
+            if l == m:
+                for j in range(n_neighbors):
+                    out[j] = a
+            elif l == m + 1:
+                p1 = pi[l - 1, m]
+                for j in range(n_neighbors):
+                    out[j] = a * z[j] * p1[j]
+            else:
+                p1, p2 = pi[l - 1, m], pi[l - 2, m]
+                for j in range(n_neighbors):
+                    out[j] = a * z[j] * p1[j] - b * p2[j]
+            if m == 0:
+                y0 = y[l * l]
+                for j in range(n_neighbors):
+                    y0[j] = out[j]
+            else:
+                yc, ys = y[l * l + 2 * m - 1], y[l * l + 2 * m]
+                cm, sm = c[m], s[m]
+                for j in range(n_neighbors):
+                    yc[j] = out[j] * cm[j]
+                    ys[j] = out[j] * sm[j]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def project(g, y, segments, n_max, n_lm, density):
+    """Fill the projections density (Q, n_lm): A_q,lm = Σ_j g_n Y_lm over the channel of q."""
+    for a in range(segments.shape[0] - 1):
+        start, stop = segments[a], segments[a + 1]
+        for lm in range(n_lm):
+            row = y[lm]
+            for n in range(n_max):
+                gn = g[n]
+                total = 0.0
+                for j in range(start, stop):
+                    total += gn[j] * row[j]
+                density[a * n_max + n, lm] = total
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _legendre_sums(density, q1, q2, n_l, out):
+    """Fill out (n_l,) with S_l = Σ_m A_q1,lm A_q2,lm."""
+    for l in range(n_l):  # noqa: E741
+        total = 0.0
+        for lm in range(l * l, (l + 1) * (l + 1)):
+            total += density[q1, lm] * density[q2, lm]
+        out[l] = total
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _self_sum(g, segments, n_max, q1, q2):
+    """Return s_p = Σ_j g_n1 g_n2 over the neighbours of one channel."""
+    a = q1 // n_max
+    g1, g2 = g[q1 - a * n_max], g[q2 - a * n_max]
+    total = 0.0
+    for j in range(segments[a], segments[a + 1]):
+        total += g1[j] * g2[j]
+    return total
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _contract(density, products, w, gradient):
+    """Fill gradient (Q, n_lm) = dE/dA for the weights w (P, n_l)."""
+    gradient[:] = 0.0
+    for p in range(products.shape[0]):
+        q1, q2 = products[p, 0], products[p, 1]
+        for l in range(w.shape[1]):  # noqa: E741
+            c = w[p, l]
+            if c != 0.0:
+                for lm in range(l * l, (l + 1) * (l + 1)):
+                    gradient[q1, lm] += c * density[q2, lm]
+                    gradient[q2, lm] += c * density[q1, lm]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _mix_radial(gradient, lm, a, n_max, g, dg, start, stop, b, db):
+    """b = Σ_n dE/dA_n,lm g_n and db = Σ_n dE/dA_n,lm g_n′; two n a pass halve the traffic."""
+    n = 0
+    if n_max % 2 == 1:
+        c = gradient[a * n_max, lm]
+        for j in range(start, stop):
+            b[j] = c * g[0, j]
+            db[j] = c * dg[0, j]
+        n = 1
+    else:
+        b[start:stop] = 0.0
+        db[start:stop] = 0.0
+    while n < n_max:
+        c0, c1 = gradient[a * n_max + n, lm], gradient[a * n_max + n + 1, lm]
+        g0, g1, d0, d1 = g[n], g[n + 1], dg[n], dg[n + 1]
+        for j in range(start, stop):
+            b[j] += c0 * g0[j] + c1 * g1[j]
+            db[j] += c0 * d0[j] + c1 * d1[j]
+        n += 2
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _chain(gradient, recursion, pi, powers, g, dg, geometry, segments, n_max, work):
+    """Contract dE/dA with dA/dD: fill work[0:4] with the radial and Cartesian parts, (4, J).
+
+    E changes by work[0] along r, and by work[1:4]/r across it (before the projection on the
+    tangent plane). For each m the sums over l are taken first, then multiplied by c_m, s_m.
+    """
+    n_l = recursion.shape[1]
+    count = segments[segments.shape[0] - 1]
+    work[0:4, :count] = 0.0
+    bc, dbc, bs, dbs = work[4], work[5], work[6], work[7]
+    for a in range(segments.shape[0] - 1):
+        start, stop = segments[a], segments[a + 1]
+        for m in range(n_l):
+            # uc, us: Σ_l Π_l^m b; rc, rs: the same with b′; zc, zs: Σ_l Π_l^{m+1} d b
+            uc, us, rc, rs, zc, zs = work[8], work[9], work[10], work[11], work[12], work[13]
+            work[8:14, start:stop] = 0.0
+            for l in range(m, n_l):  # noqa: E741
+                p0 = pi[l, m]
+                lm = l * l + 2 * m - 1 if m > 0 else l * l
+                _mix_radial(gradient, lm, a, n_max, g, dg, start, stop, bc, dbc)
+                for j in range(start, stop):
+                    uc[j] += p0[j] * bc[j]
+                    rc[j] += p0[j] * dbc[j]
+                if m > 0:
+                    _mix_radial(gradient, lm + 1, a, n_max, g, dg, start, stop, bs, dbs)
+                    for j in range(start, stop):
+                        us[j] += p0[j] * bs[j]
+                        rs[j] += p0[j] * dbs[j]
+                if l > m:
+                    d, p1 = recursion[2, l, m], pi[l, m + 1]
+                    for j in range(start, stop):
+                        zc[j] += d * p1[j] * bc[j]
+                    if m > 0:
+                        for j in range(start, stop):
+                            zs[j] += d * p1[j] * bs[j]
+            c, s = powers[0, m], powers[1, m]
+            for j in range(start, stop):
+                work[0, j] += rc[j] * c[j] + rs[j] * s[j]
+                work[3, j] += zc[j] * c[j] + zs[j] * s[j]
+            if m > 0:
+                c1, s1 = powers[0, m - 1], powers[1, m - 1]
+                for j in range(start, stop):
+                    work[1, j] += m * (uc[j] * c1[j] + us[j] * s1[j])
+                    work[2, j] += m * (us[j] * c1[j] - uc[j] * s1[j])
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _self_chain(products, v, g, dg, segments, n_max, radial):
+    """Add to radial (J,) the derivative along r of Σ_p v_p s_p."""
+    for p in range(products.shape[0]):
+        if v[p] != 0.0:
+            a = products[p, 0] // n_max
+            n1, n2 = products[p, 0] - a * n_max, products[p, 1] - a * n_max
+            for j in range(segments[a], segments[a + 1]):
+                radial[j] += v[p] * (dg[n1, j] * g[n2, j] + g[n1, j] * dg[n2, j])
+
+
+@numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
+def site_pull(
+    first, neighbor, vectors, species, r_cut, coefficients, recursion, products, n_channels,
+    weights, self_weights, mixed, mixed_self, n_chunks,
+):
+    """Site values for several weight vectors, pair forces for one mixture of them.
+
+    Parameters
+    ----------
+    weights, self_weights : ndarray, shapes (T, n_species, P, n_l) and (T, n_species, P)
+        Weights of S_pl and s_p for each of T targets.
+    mixed, mixed_self : ndarray, shapes (n_species, P, n_l) and (n_species, P)
+        The weights whose pair forces are wanted.
+    n_chunks : int
+        Blocks of atoms that share work arrays.
+
+    Returns
+    -------
+    sites : ndarray, shape (N, T)
+    pair_forces : ndarray, shape (M, 3)
+    """
+    n_atoms = len(first) - 1
+    n_max, n_terms = coefficients.shape
+    n_l = recursion.shape[1]
+    n_lm = n_l * n_l
+    n_targets = weights.shape[0]
+    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
+    sites = np.zeros((n_atoms, n_targets))
+    pair_forces = np.zeros((len(neighbor), 3))
+    for chunk in numba.prange(n_chunks):
+        pairs = np.empty(longest, np.int64)
+        geometry = np.empty((4, longest))
+        segments = np.empty(n_channels + 1, np.int64)
+        t_k = np.empty((2, n_terms, longest))
+        g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
+        pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
+        y = np.empty((n_lm, longest))
+        density = np.empty((n_channels * n_max, n_lm))
+        gradient = np.empty((n_channels * n_max, n_lm))
+        work = np.empty((14, longest))
+        sums = np.empty(n_l)
+        for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
+            count = gather(
+                i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
+            )
+            if count == 0:
+                continue
+            radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
+            harmonics(geometry, count, recursion, pi, powers, y)
+            project(g, y, segments, n_max, n_lm, density)
+            z = species[i]
+            for p in range(products.shape[0]):
+                q1, q2 = products[p, 0], products[p, 1]
+                _legendre_sums(density, q1, q2, n_l, sums)
+                same = q1 // n_max == q2 // n_max
+                s = _self_sum(g, segments, n_max, q1, q2) if same else 0.0
+                for t in range(n_targets):
+                    total = self_weights[t, z, p] * s
+                    for l in range(n_l):  # noqa: E741
+                        total += weights[t, z, p, l] * sums[l]
+                    sites[i, t] += total
+            _contract(density, products, mixed[z], gradient)
+            _chain(gradient, recursion, pi, powers, g, dg, geometry, segments, n_max, work)
+            _self_chain(products, mixed_self[z], g, dg, segments, n_max, work[0])
+            for j in range(count):
+                x, yy, zz, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
+                gx, gy, gz = work[1, j], work[2, j], work[3, j]
+                along = work[0, j] - (x * gx + yy * gy + zz * gz) / r
+                pair_forces[pairs[j], 0] = along * x + gx / r
+                pair_forces[pairs[j], 1] = along * yy + gy / r
+                pair_forces[pairs[j], 2] = along * zz + gz / r
+    return sites, pair_forces
+
+
+@numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
+def site_sums(
+    first, neighbor, vectors, species, r_cut, coefficients, recursion, products, n_channels,
+    n_chunks,
+):
+    """All S_pl and s_p of every centre: arrays of shape (N, P, n_l) and (N, P)."""
+    n_atoms = len(first) - 1
+    n_max, n_terms = coefficients.shape
+    n_l = recursion.shape[1]
+    n_lm = n_l * n_l
+    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
+    sums = np.zeros((n_atoms, products.shape[0], n_l))
+    self_sums = np.zeros((n_atoms, products.shape[0]))
+    for chunk in numba.prange(n_chunks):
+        pairs = np.empty(longest, np.int64)
+        geometry = np.empty((4, longest))
+        segments = np.empty(n_channels + 1, np.int64)
+        t_k = np.empty((2, n_terms, longest))
+        g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
+        pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
+        y = np.empty((n_lm, longest))
+        density = np.empty((n_channels * n_max, n_lm))
+        for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
+            count = gather(
+                i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
+            )
+            if count == 0:
+                continue
+            radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
+            harmonics(geometry, count, recursion, pi, powers, y)
+            project(g, y, segments, n_max, n_lm, density)
+            for p in range(products.shape[0]):
+                q1, q2 = products[p, 0], products[p, 1]
+                _legendre_sums(density, q1, q2, n_l, sums[i, p])
+                if q1 // n_max == q2 // n_max:
+                    self_sums[i, p] = _self_sum(g, segments, n_max, q1, q2)
+    return sums, self_sums
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y):
+    """Fill grad_y (3, n_lm): the gradient of Y_lm(r̂_ij) with respect to D_ij."""
+    n_l = recursion.shape[1]
+    x, yy, z, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
+    for l in range(n_l):  # noqa: E741
+        for m in range(l + 1):
+            dz = recursion[2, l, m] * pi[l, m + 1, j] if m < l else 0.0
+            c, s = powers[0, m, j], powers[1, m, j]
+            p = m * pi[l, m, j] if m > 0 else 0.0
+            c1 = powers[0, m - 1, j] if m > 0 else 0.0
+            s1 = powers[1, m - 1, j] if m > 0 else 0.0
+            for part in range(2 if m > 0 else 1):
+                lm = l * l if m == 0 else l * l + 2 * m - 1 + part
+                gx = p * (c1 if part == 0 else s1)
+                gy = p * (-s1 if part == 0 else c1)
+                gz = dz * (c if part == 0 else s)
+                along = x * gx + yy * gy + z * gz
+                grad_y[0, lm] = (gx - along * x) / r
+                grad_y[1, lm] = (gy - along * yy) / r
+                grad_y[2, lm] = (gz - along * z) / r
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _partial_sums(j, density, y, grad_y, n_l, partial):
+    """Fill partial (Q, n_l, 4): Σ_m Y_lm A_q,lm and Σ_m ∇Y_lm A_q,lm for neighbour j."""
+    for q in range(density.shape[0]):
+        for l in range(n_l):  # noqa: E741
+            u = vx = vy = vz = 0.0
+            for lm in range(l * l, (l + 1) * (l + 1)):
+                a = density[q, lm]
+                u += a * y[lm, j]
+                vx += a * grad_y[0, lm]
+                vy += a * grad_y[1, lm]
+                vz += a * grad_y[2, lm]
+            partial[q, l, 0] = u
+            partial[q, l, 1] = vx
+            partial[q, l, 2] = vy
+            partial[q, l, 3] = vz
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
+def site_push(
+    first, neighbor, vectors, species, r_cut, coefficients, recursion, products, n_channels,
+    n_species,
+):
+    """Summed rows of S and s with their derivatives.
+
+    Returns
+    -------
+    sums, self_sums : ndarray, shapes (n_species, P, n_l) and (n_species, P)
+    d_sums, d_self : ndarray, shapes (3N, n_species, P, n_l) and (3N, n_species, P)
+        Derivatives with respect to the positions.
+    e_sums, e_self : ndarray, shapes (9, n_species, P, n_l) and (9, n_species, P)
+        Derivatives with respect to the strain components (c, d), row c·3 + d.
+    """
+    n_atoms = len(first) - 1
+    n_max, n_terms = coefficients.shape
+    n_l = recursion.shape[1]
+    n_lm = n_l * n_l
+    n_products = products.shape[0]
+    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
+    sums = np.zeros((n_species, n_products, n_l))
+    self_sums = np.zeros((n_species, n_products))
+    d_sums = np.zeros((3 * n_atoms, n_species, n_products, n_l))
+    d_self = np.zeros((3 * n_atoms, n_species, n_products))
+    e_sums = np.zeros((9, n_species, n_products, n_l))
+    e_self = np.zeros((9, n_species, n_products))
+    pairs = np.empty(longest, np.int64)
+    geometry = np.empty((4, longest))
+    segments = np.empty(n_channels + 1, np.int64)
+    t_k = np.empty((2, n_terms, longest))
+    g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
+    pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
+    y = np.empty((n_lm, longest))
+    density = np.empty((n_channels * n_max, n_lm))
+    grad_y = np.empty((3, n_lm))
+    partial = np.empty((n_channels * n_max, n_l, 4))
+    line = np.empty(n_l)
+    unit = np.empty(3)
+    for i in range(n_atoms):
+        count = gather(
+            i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
+        )
+        if count == 0:
+            continue
+        radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
+        harmonics(geometry, count, recursion, pi, powers, y)
+        project(g, y, segments, n_max, n_lm, density)
+        z = species[i]
+        for p in range(n_products):
+            q1, q2 = products[p, 0], products[p, 1]
+            _legendre_sums(density, q1, q2, n_l, line)
+            sums[z, p] += line
+            if q1 // n_max == q2 // n_max:
+                self_sums[z, p] += _self_sum(g, segments, n_max, q1, q2)
+        for a in range(n_channels):
+            for j in range(segments[a], segments[a + 1]):
+                _neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y)
+                _partial_sums(j, density, y, grad_y, n_l, partial)
+                unit[:] = geometry[:3, j]
+                other = neighbor[pairs[j]]
+                for c in range(3):
+                    for p in range(n_products):
+                        line[:] = 0.0
+                        slope = 0.0
+                        for side in range(2):
+                            q, q2 = products[p, side], products[p, 1 - side]
+                            n = q - a * n_max
+                            if n < 0 or n >= n_max:
+                                continue
+                            gn, dgn = g[n, j], dg[n, j] * unit[c]
+                            for l in range(n_l):  # noqa: E741
+                                line[l] += dgn * partial[q2, l, 0] + gn * partial[q2, l, 1 + c]
+                            n2 = q2 - a * n_max
+                            if n2 >= 0 and n2 < n_max:
+                                slope += dgn * g[n2, j]
+                        d_sums[3 * other + c, z, p] += line
+                        d_sums[3 * i + c, z, p] -= line
+                        d_self[3 * other + c, z, p] += slope
+                        d_self[3 * i + c, z, p] -= slope
+                        for d in range(3):
+                            reach = unit[d] * geometry[3, j]
+                            e_sums[3 * c + d, z, p] += reach * line
+                            e_self[3 * c + d, z, p] += reach * slope
+    return sums, self_sums, d_sums, d_self, e_sums, e_self

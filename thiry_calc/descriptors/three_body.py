@@ -1,0 +1,175 @@
+"""The common part of the three-body descriptors: features linear in the density sums S_pl, s_p.
+
+    φ_pl = α_p Σ_l' C_ll' S_pl' − β_p s_p            (see `thiry_calc.descriptors.density`)
+
+A subclass chooses the radial basis, the products p = (q1, q2) of channels q = (element, n),
+the angular matrix C and the factors α, β. Features are ordered by the element of the centre,
+then by product, then by l.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from thiry_calc.descriptors import density
+from thiry_calc.descriptors.angular import harmonic_recursion
+from thiry_calc.descriptors.base import Array, as_neighbors, as_targets, chunks, species_of
+from thiry_calc.descriptors.radial import RadialBasis
+from thiry_calc.neighbors import VOIGT, NeighborList
+
+
+class ThreeBodyDescriptor:
+    """Base of `AFS` and `PowerSpectrum`; fields and tables come from the subclass."""
+
+    r_cut: float
+    n_max: int
+    l_max: int
+    elements: tuple[str, ...] | None
+
+    @cached_property
+    def _radial(self) -> RadialBasis:
+        raise NotImplementedError
+
+    @cached_property
+    def _products(self) -> NDArray[np.int64]:
+        """Channel pairs (q1, q2), shape (P, 2)."""
+        raise NotImplementedError
+
+    @cached_property
+    def _angular(self) -> Array:
+        """C_ll', shape (l_max + 1, l_max + 1)."""
+        raise NotImplementedError
+
+    @cached_property
+    def _factors(self) -> tuple[Array, Array]:
+        """α_p and β_p, each of shape (P,)."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Hyper-parameters as {"type": ..., ...}."""
+        raise NotImplementedError
+
+    @property
+    def cutoff(self) -> float:
+        """Radius of the neighbourhood, Å."""
+        return self.r_cut
+
+    @property
+    def _n_species(self) -> int:
+        return 1 if self.elements is None else len(self.elements)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self._n_species, len(self._products), self.l_max + 1
+
+    @property
+    def n_features(self) -> int:
+        """Number K of features."""
+        return int(np.prod(self._shape))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features, in order."""
+        symbols = self.elements or ("*",)
+
+        def channel(q: int) -> tuple[str, int]:
+            return symbols[q // self.n_max], q % self.n_max + 1
+
+        out = []
+        for center in symbols:
+            for q1, q2 in self._products:
+                (a, n1), (b, n2) = channel(q1), channel(q2)
+                out += [
+                    f"{center}: {a} n={n1}, {b} n={n2}, l={l}"
+                    for l in range(self.l_max + 1)  # noqa: E741
+                ]
+        return out
+
+    @cached_property
+    def _recursion(self) -> Array:
+        return harmonic_recursion(self.l_max)
+
+    def _tables(self, nl: NeighborList) -> tuple[Any, ...]:
+        return (
+            nl.first,
+            nl.neighbor,
+            nl.vectors,
+            species_of(nl, self.elements),
+            float(self.r_cut),
+            self._radial.coefficients,
+            self._recursion,
+            self._products,
+            self._n_species,
+        )
+
+    def _features(self, sums: Array, self_sums: Array) -> Array:
+        """φ from S (..., P, n_l) and s (..., P)."""
+        alpha, beta = self._factors
+        legendre = sums @ self._angular.T
+        return alpha[:, None] * legendre - (beta * self_sums)[..., None]
+
+    def values(self, structure: NeighborList | Atoms) -> Array:
+        """Per-atom features.
+
+        Parameters
+        ----------
+        structure : NeighborList or Atoms
+            A neighbour list complete to at least `cutoff`.
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+        """
+        nl = as_neighbors(structure, self.cutoff)
+        tables = self._tables(nl)
+        sums, self_sums = density.site_sums(*tables, chunks(len(nl)))
+        n_species, n_products, n_l = self._shape
+        out = np.zeros((len(nl), n_species, n_products * n_l))
+        out[np.arange(len(nl)), tables[3]] = self._features(sums, self_sums).reshape(len(nl), -1)
+        return out.reshape(len(nl), -1)
+
+    def pull(
+        self, nl: NeighborList, weights: Array, mix: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Site values and pair forces; see `Descriptor.pull`."""
+        weights, mix, many = as_targets(weights, mix, self.n_features)
+        shaped = weights.reshape(len(weights), *self._shape)
+        alpha, beta = self._factors
+        legendre = (shaped * alpha[:, None]) @ self._angular
+        on_self = -beta * shaped.sum(axis=-1)
+        sites, pair_forces = density.site_pull(
+            *self._tables(nl),
+            legendre,
+            on_self,
+            np.tensordot(mix, legendre, axes=1),
+            np.tensordot(mix, on_self, axes=1),
+            chunks(len(nl)),
+        )
+        return (sites if many else sites[:, 0]), pair_forces
+
+    def push(self, nl: NeighborList) -> tuple[Array, Array, Array]:
+        """Summed design rows; see `Descriptor.push`."""
+        sums, self_sums, d_sums, d_self, e_sums, e_self = density.site_push(
+            *self._tables(nl), self._n_species
+        )
+        total = self._features(sums, self_sums).ravel()
+        forces = -self._features(d_sums, d_self).reshape(3 * len(nl), -1)
+        full = self._features(e_sums, e_self).reshape(3, 3, -1)
+        strain = np.array([(full[a, b] + full[b, a]) / 2 for a, b in VOIGT])
+        return total, forces, strain
+
+
+def check_sizes(r_cut: float, n_max: int, l_max: int) -> None:
+    """Refuse hyper-parameters outside their range.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not (np.isfinite(r_cut) and r_cut > 0):
+        raise ValueError(f"r_cut must be a positive length in Å, not {r_cut!r}")
+    if n_max < 1 or l_max < 0 or l_max > 20:
+        raise ValueError(f"need n_max >= 1 and 0 <= l_max <= 20, not {n_max} and {l_max}")

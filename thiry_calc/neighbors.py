@@ -1,0 +1,201 @@
+"""Neighbour lists with a skin, and the conventions that turn pair forces into physics.
+
+A list holds, for every centre i, its neighbours j with D_ij = R_j − R_i (+ lattice vectors).
+If E = Σ_i E_i({D_ij}) and f_ij = ∂E/∂D_ij, then
+
+    F_k = Σ_j f_kj − Σ_i f_ik,        dE/dε = Σ_ij D_ij ⊗ f_ij  (symmetrised),
+
+where a strain ε takes every D to (1 + ε) D; stress = (dE/dε)/V in ASE's sign and Voigt order.
+
+A list built with r_c + skin stays complete while σ_min(F)·(r_c + skin) − 2 u ≥ r_c, F being
+the deformation gradient of the cell since the build and u the largest displacement of an atom
+apart from F; it is rebuilt only when that bound fails.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from ase import Atoms
+from matscipy.neighbours import first_neighbours, neighbour_list
+from numpy.typing import NDArray
+
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+@dataclass(frozen=True)
+class NeighborList:
+    """Neighbours of every atom, sorted by centre.
+
+    Parameters
+    ----------
+    numbers : ndarray, shape (N,)
+        Atomic numbers.
+    first : ndarray, shape (N + 1,)
+        The neighbours of centre i are entries first[i] to first[i + 1].
+    neighbor : ndarray, shape (M,)
+        Index j of each neighbour.
+    vectors : ndarray, shape (M, 3)
+        D_ij, Å.
+    cutoff : float
+        Radius up to which the list is complete, Å; it may hold some farther pairs.
+    """
+
+    numbers: NDArray[np.int64]
+    first: NDArray[np.int64]
+    neighbor: NDArray[np.int32]
+    vectors: NDArray[np.float64]
+    cutoff: float
+
+    def __len__(self) -> int:
+        """Return the number of atoms."""
+        return len(self.numbers)
+
+    @property
+    def center(self) -> NDArray[np.int64]:
+        """Index i of each pair, shape (M,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first))
+
+
+def neighbors_of(atoms: Atoms, cutoff: float) -> NeighborList:
+    """Build a neighbour list without a skin.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    cutoff : float
+        Å.
+
+    Returns
+    -------
+    NeighborList
+    """
+    return NeighborCache(cutoff, skin=0.0).get(atoms)
+
+
+class NeighborCache:
+    """Neighbour lists of a moving structure, rebuilt only when the skin is used up.
+
+    Parameters
+    ----------
+    cutoff : float
+        Å.
+    skin : float
+        Extra radius, Å; 0 rebuilds at every change.
+    """
+
+    def __init__(self, cutoff: float, skin: float = 0.5) -> None:
+        self.cutoff = cutoff
+        self.skin = skin
+        self.n_builds = 0
+        self._pairs: tuple[NDArray, NDArray, NDArray, NDArray] | None = None
+        self._atoms: tuple[NDArray, NDArray, NDArray, NDArray] | None = None
+
+    def get(self, atoms: Atoms) -> NeighborList:
+        """Return the neighbours of `atoms` as it is now.
+
+        Parameters
+        ----------
+        atoms : Atoms
+
+        Returns
+        -------
+        NeighborList
+        """
+        positions, cell = atoms.get_positions(), atoms.cell.array
+        if self._pairs is None or not self._still_complete(atoms, positions, cell):
+            self._build(atoms, positions, cell)
+        assert self._pairs is not None
+        i, j, shifts, first = self._pairs
+        vectors = _pair_vectors(positions, cell, i, j, shifts)
+        return NeighborList(atoms.numbers.astype(np.int64), first, j, vectors, self.cutoff)
+
+    def _build(self, atoms: Atoms, positions: NDArray, cell: NDArray) -> None:
+        # a cell that does not enclose the atoms of a non-periodic direction is no hindrance
+        # to matscipy only when it has a volume: complete() supplies missing vectors
+        full = atoms.cell.complete().array
+        i, j, shifts = neighbour_list(
+            "ijS",
+            cutoff=self.cutoff + self.skin,
+            positions=positions,
+            cell=full,
+            pbc=np.asarray(atoms.pbc),
+        )
+        first = np.asarray(first_neighbours(len(atoms), i), dtype=np.int64)
+        self._pairs = (i.astype(np.int32), j.astype(np.int32), shifts.astype(np.float64), first)
+        self._atoms = (positions, cell.copy(), np.asarray(atoms.pbc).copy(), atoms.numbers.copy())
+        self.n_builds += 1
+
+    def _still_complete(self, atoms: Atoms, positions: NDArray, cell: NDArray) -> bool:
+        assert self._atoms is not None
+        old_positions, old_cell, old_pbc, old_numbers = self._atoms
+        if not (np.array_equal(old_numbers, atoms.numbers) and np.array_equal(old_pbc, atoms.pbc)):
+            return False
+        carried, stretch = old_positions, 1.0
+        if not np.array_equal(old_cell, cell):
+            if abs(np.linalg.det(old_cell)) < 1e-9:
+                return False
+            deformation = np.linalg.solve(old_cell, cell)
+            carried = old_positions @ deformation
+            stretch = np.linalg.svd(deformation, compute_uv=False)[-1]
+        moved = np.sqrt(np.max(np.sum((positions - carried) ** 2, axis=1), initial=0.0))
+        return bool(stretch * (self.cutoff + self.skin) - 2 * moved >= self.cutoff)
+
+
+@numba.njit(cache=True, parallel=True)
+def _pair_vectors(positions, cell, i, j, shifts):  # type: ignore[no-untyped-def]
+    vectors = np.empty((len(i), 3))
+    for p in numba.prange(len(i)):
+        for c in range(3):
+            vectors[p, c] = (
+                positions[j[p], c]
+                - positions[i[p], c]
+                + shifts[p, 0] * cell[0, c]
+                + shifts[p, 1] * cell[1, c]
+                + shifts[p, 2] * cell[2, c]
+            )
+    return vectors
+
+
+@numba.njit(cache=True)
+def pair_forces_to_forces(first, neighbor, pair_forces):  # type: ignore[no-untyped-def]
+    """Forces F_k = Σ_j f_kj − Σ_i f_ik, shape (N, 3), from pair forces of shape (M, 3)."""
+    n = len(first) - 1
+    forces = np.zeros((n, 3))
+    for i in range(n):
+        x = y = z = 0.0
+        for p in range(first[i], first[i + 1]):
+            j = neighbor[p]
+            fx, fy, fz = pair_forces[p, 0], pair_forces[p, 1], pair_forces[p, 2]
+            x += fx
+            y += fy
+            z += fz
+            forces[j, 0] -= fx
+            forces[j, 1] -= fy
+            forces[j, 2] -= fz
+        forces[i, 0] += x
+        forces[i, 1] += y
+        forces[i, 2] += z
+    return forces
+
+
+def strain_derivative(
+    vectors: NDArray[np.float64], pair_forces: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Derivative of the energy with respect to strain.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (M, 3)
+        D_ij, Å.
+    pair_forces : ndarray, shape (M, 3)
+        f_ij = ∂E/∂D_ij, eV/Å.
+
+    Returns
+    -------
+    ndarray, shape (6,)
+        dE/dε in eV, Voigt order xx, yy, zz, yz, xz, xy; divided by the volume it is the stress.
+    """
+    full = vectors.T @ pair_forces
+    full = (full + full.T) / 2
+    return np.array([full[a, b] for a, b in VOIGT])
