@@ -119,9 +119,10 @@ class Pair:
         """Site values and pair forces; see `Descriptor.pull`."""
         weights, mix, many = as_targets(weights, mix, self.n_features)
         s = self._n_species
-        shaped = weights.reshape(len(weights), s, s, self.n_max)
+        # a weighted sum of series is one series: w·g = u³ Σ_k (w C)_k T_k
+        series = weights.reshape(len(weights), s, s, self.n_max) @ self._radial.coefficients
         sites, pair_forces = _pair_pull(
-            *self._tables(nl), shaped, np.tensordot(mix, shaped, axes=1)
+            *self._tables(nl)[:5], s, series, np.tensordot(mix, series, axes=1)
         )
         return (sites if many else sites[:, 0]), pair_forces
 
@@ -221,31 +222,62 @@ def _pair_values(first, neighbor, vectors, species, r_cut, coefficients, n_chann
 
 @numba.njit(cache=True, fastmath=FASTMATH)
 def _pair_pull(  # type: ignore[no-untyped-def]
-    first, neighbor, vectors, species, r_cut, coefficients, n_channels, weights, mixed
+    first, neighbor, vectors, species, r_cut, n_channels, series, mixed
 ):
-    n_atoms, n_max = len(first) - 1, coefficients.shape[0]
-    pairs, geometry, segments, t_k, g, dg = _workspace(first, coefficients, n_channels)
-    sites = np.zeros((n_atoms, weights.shape[0]))
-    pair_forces = np.zeros((len(neighbor), 3))
+    n_atoms, n_targets, n_terms = len(first) - 1, series.shape[0], series.shape[3]
+    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
+    pairs, geometry = np.empty(longest, np.int64), np.empty((4, longest))
+    segments = np.empty(n_channels + 1, np.int64)
+    # T_{k−1}, T_k, their derivatives, the mixed series and its derivative, the targets
+    work = np.empty((6 + n_targets, longest))
+    sites, pair_forces = np.zeros((n_atoms, n_targets)), np.zeros((len(neighbor), 3))
     for i in range(n_atoms):
-        count = gather(
-            i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
-        )
-        radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
-        z = species[i]
+        gather(i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments)
         for a in range(n_channels):
             start, stop = segments[a], segments[a + 1]
-            for n in range(n_max):
-                total = np.sum(g[n, start:stop])
-                for t in range(weights.shape[0]):
-                    sites[i, t] += weights[t, z, a, n] * total
-            for j in range(start, stop):
-                slope = 0.0
-                for n in range(n_max):
-                    slope += mixed[z, a, n] * dg[n, j]
+            r = geometry[3, start:stop]
+            z = species[i]
+            _series(r, r_cut, mixed[z, a], series[:, z, a], work)
+            for t in range(n_targets):
+                value = work[6 + t]
+                total = 0.0
+                for j in range(stop - start):
+                    u = 1.0 - r[j] / r_cut
+                    total += u * u * u * value[j]
+                sites[i, t] += total
+            for j in range(stop - start):
+                u = 1.0 - r[j] / r_cut
+                slope = -(3.0 * u * u * work[4, j] + 2.0 * u * u * u * work[5, j]) / r_cut
                 for c in range(3):
-                    pair_forces[pairs[j], c] = slope * geometry[c, j]
+                    pair_forces[pairs[start + j], c] = slope * geometry[c, start + j]
     return sites, pair_forces
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _series(r, r_cut, mixed, series, work):  # type: ignore[no-untyped-def]
+    """Fill work[4:6] with Σ_k m_k T_k and its t-derivative, work[6 + t] with Σ_k c_tk T_k."""
+    count = r.shape[0]
+    t0, t1, d0, d1, value, slope = work[0], work[1], work[2], work[3], work[4], work[5]
+    for j in range(count):
+        x = 1.0 - 2.0 * r[j] / r_cut
+        # T_{−1} = T_1 = t and T_{−1}′ = 1 start the recursion at k = 0
+        t0[j], t1[j], d0[j], d1[j] = x, 1.0, 1.0, 0.0
+        value[j], slope[j] = 0.0, 0.0
+    work[6:, :count] = 0.0
+    for k in range(mixed.shape[0]):
+        m = mixed[k]
+        for j in range(count):
+            value[j] += m * t1[j]
+            slope[j] += m * d1[j]
+        for t in range(series.shape[0]):
+            c, out = series[t, k], work[6 + t]
+            for j in range(count):
+                out[j] += c * t1[j]
+        for j in range(count):
+            x = 1.0 - 2.0 * r[j] / r_cut
+            new, dnew = 2.0 * x * t1[j] - t0[j], 2.0 * (t1[j] + x * d1[j]) - d0[j]
+            t0[j], d0[j] = t1[j], d1[j]
+            t1[j], d1[j] = new, dnew
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
