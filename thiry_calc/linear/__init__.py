@@ -11,6 +11,7 @@ from thiry_calc.linear.model import LinearModel
 from thiry_calc.linear.solve import reduced_rank, ridge, ridge_path
 from thiry_calc.linear.statistics import TSQR, Gram, Statistics, merge
 from thiry_calc.linear.store import load, save
+from thiry_calc.linear.validate import cross_validate, error_table, learning_curve
 
 if TYPE_CHECKING:
     from thiry_calc.linear.estimator import LinearRegressor
@@ -21,7 +22,10 @@ __all__ = [
     "LinearModel",
     "LinearRegressor",
     "Statistics",
+    "cross_validate",
+    "error_table",
     "evidence",
+    "learning_curve",
     "load",
     "merge",
     "reduced_rank",

@@ -39,6 +39,7 @@ def evidence(
     prior: ArrayLike | None = None,
     noise: float | None = None,
     min_noise: float = 0.0,
+    n_rows: float | None = None,
     covariance: bool = True,
     max_iterations: int = 200,
 ) -> LinearModel:
@@ -57,6 +58,9 @@ def evidence(
         Fixes σ, in the units of a row of unit weight.
     min_noise : float
         Lower bound of σ, likewise: for data that are more exact than the model can be.
+    n_rows : float, optional
+        Number of independent observations n; the rows by default. Give fewer when rows are
+        correlated, or the sum of the weights when these count repeated rows.
     covariance : bool
         Keep the (K, K) leverage factor.
     max_iterations : int
@@ -76,14 +80,16 @@ def evidence(
     """
     if stats.n == 0:
         raise ValueError("the statistics have no rows; add some before fitting")
-    for value in (noise, min_noise):
+    for name, value in (("noise", noise), ("min_noise", min_noise), ("n_rows", n_rows)):
         if value is not None and not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"noise {value} given; expected a finite number >= 0")
+            raise ValueError(f"{name} {value} given; expected a finite number >= 0")
     group = _checked_groups(stats, groups)
     p = penalties(stats, 1.0 if prior is None else prior)
     if (p[group >= 0] == 0).any():
         raise ValueError("prior has zeros; mark features without a penalty by group -1 instead")
-    problem = _Problem.build(stats, group, p, noise, min_noise)
+    problem = _Problem.build(
+        stats, group, p, noise, min_noise, float(stats.n if n_rows is None else n_rows)
+    )
     theta, converged = _maximise(problem, max_iterations)
     lam = np.zeros(stats.n_features)
     lam[group >= 0] = problem.penalty(theta)
@@ -97,7 +103,7 @@ def make_model(
     system: Stacked,
     lam: Array,
     noise2: Array,
-    nu: int,
+    nu: float,
     covariance: bool,
     converged: bool = True,
 ) -> LinearModel:
@@ -140,7 +146,7 @@ class _Problem:
     T: Array
     prior: Array
     group: NDArray[np.intp]
-    nu: int
+    nu: float
     floor: float
     ceiling: float
     bounds: Array  # (G, 2)
@@ -153,12 +159,13 @@ class _Problem:
         prior: Array,
         noise: float | None,
         min_noise: float,
+        n_rows: float,
     ) -> "_Problem":
         R, z, T = split(stats)
         signal = float(np.max(np.sum(z**2, axis=0) + np.sum(T**2, axis=0)))
         flat = group < 0
         R, z, T, rank = integrate_out(R, z, T, flat)
-        nu = max(stats.n - rank, 1)
+        nu = max(n_rows - rank, 1.0)
         # no residual is known better than the rounding of the statistics
         rounding = max((4 * EPS) ** 2 * signal / nu, 1e-300)
         floor = max(rounding, min_noise**2 if noise is None else noise**2)
@@ -231,4 +238,9 @@ def _descend(problem: _Problem, start: Array, max_iterations: int) -> tuple[Arra
         bounds=problem.bounds,
         options={"maxiter": max_iterations, "ftol": 1e-14, "gtol": 1e-6},
     )
-    return np.asarray(found.x), bool(found.success)
+    # near the rounding of the evidence the line search gives up at a maximum found: the slope,
+    # in parameters of the K_g in the group, decides then
+    theta, slope = np.asarray(found.x), np.asarray(found.jac)
+    inside = np.clip(theta - slope, *problem.bounds.T) - theta
+    flat = np.abs(inside) < 1e-4 * np.bincount(problem.group, minlength=len(theta))
+    return theta, bool(found.success or flat.all())

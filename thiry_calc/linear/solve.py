@@ -27,7 +27,12 @@ __all__ = ["evidence", "reduced_rank", "ridge", "ridge_path"]
 Array = NDArray[np.float64]
 
 
-def ridge(stats: Statistics, penalty: ArrayLike, covariance: bool = True) -> LinearModel:
+def ridge(
+    stats: Statistics,
+    penalty: ArrayLike,
+    n_rows: float | None = None,
+    covariance: bool = True,
+) -> LinearModel:
     """Fit with given penalties.
 
     Parameters
@@ -37,6 +42,8 @@ def ridge(stats: Statistics, penalty: ArrayLike, covariance: bool = True) -> Lin
         λ_k ≥ 0, added to the diagonal of XᵀX, in the units of the features given. Columns are
         scaled inside the solver for accuracy, which does not change the result; for a fit
         that does not depend on the units of the features give ``λ * stats.mean_square``.
+    n_rows : float, optional
+        Number of independent observations, for the noise; the rows by default.
     covariance : bool
         Keep the (K, K) leverage factor, for std and leverage.
 
@@ -54,7 +61,9 @@ def ridge(stats: Statistics, penalty: ArrayLike, covariance: bool = True) -> Lin
     lam = penalties(stats, penalty)
     system = Stacked.build(*split(stats), lam)
     deficient = stats.n_features - system.rank
-    nu = stats.n - max(int(np.count_nonzero(lam == 0)) - deficient, 0)
+    nu = (stats.n if n_rows is None else n_rows) - max(
+        int(np.count_nonzero(lam == 0)) - deficient, 0
+    )
     noise2 = system.objective / nu if nu > 0 else np.full(stats.n_targets, np.nan)
     return make_model(stats, system, lam, noise2, nu, covariance)
 

@@ -28,7 +28,8 @@ _FORMAT = "thiry-store"
 # what zipfile, zlib and struct raise on damaged bytes
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, IndexError, ValueError,
-    NotImplementedError, RuntimeError, OverflowError, struct.error, UnicodeError, MemoryError,
+    NotImplementedError, RuntimeError, OverflowError, struct.error, MemoryError, TypeError,
+    AttributeError,
 )  # fmt: skip
 
 
@@ -105,27 +106,27 @@ def load(
         Not such a file, truncated, altered, of another kind, or of a newer schema.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(2, "no such file", str(path))
+    data = path.read_bytes()
     try:
-        members = _read(path)
+        members = _read(data)
         content = json.loads(members.pop(_HEADER))
         found = content.pop("checksum")
         intact = content["format"] == _FORMAT and found == _checksum(content, members)
+        header = dict(content.pop("header"))
+        its_kind, its_schema = str(content["kind"]), int(content["schema"])
     except _DAMAGE as error:
         raise ValueError(
             f"{str(path)!r} is not a complete {kind} file of thiry_calc; fetch or write it again"
         ) from error
     if not intact:
         raise ValueError(f"{str(path)!r} is damaged (its checksum differs); fetch it again")
-    if content["kind"] != kind:
-        raise ValueError(f"{str(path)!r} holds a {content['kind']!r}; expected a {kind!r}")
-    if content["schema"] > schema:
+    if its_kind != kind:
+        raise ValueError(f"{str(path)!r} holds a {its_kind!r}; expected a {kind!r}")
+    if its_schema > schema:
         raise ValueError(
-            f"{str(path)!r} has schema {content['schema']} and this version reads up to {schema}; "
+            f"{str(path)!r} has schema {its_schema} and this version reads up to {schema}; "
             "upgrade thiry_calc"
         )
-    header = content.pop("header")
     arrays = {n.removesuffix(".npy"): _from_bytes(path, n, data) for n, data in members.items()}
     return {**header, "_store": {**content, "checksum": found}}, arrays
 
@@ -189,8 +190,8 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _read(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
+def _read(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
         if len(set(names)) != len(names):
             raise ValueError("a member occurs twice")

@@ -104,7 +104,7 @@ class Stacked:
         """``γ = tr[RᵀR (RᵀR + Λ)⁻¹]``."""
         return self.rank - float(self.unexplained.sum())
 
-    def log_evidence(self, lam: Array, noise2: Array, nu: int) -> float:
+    def log_evidence(self, lam: Array, noise2: Array, nu: float) -> float:
         """Log marginal likelihood for a noise variance per target (see `bayes`)."""
         volume = self.log_determinant - float(np.log(lam[lam > 0]).sum())
         fit = nu * np.log(2 * np.pi * noise2) + self.objective / noise2

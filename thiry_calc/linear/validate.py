@@ -3,18 +3,32 @@
 Each block holds the rows of one group of structures (or of one fold), as merged statistics. A
 fit that leaves block b out is solved from ``S_1 + … + S_(b−1) + S_(b+1) + … + S_B``, by prefix
 and suffix sums (3B merges in all), and its error on the block is ``S_b.rss(w)``: exactly the
-brute-force refit. `ErrorTable` summarises errors of predictions per group.
+brute-force refit. `error_table` (from `errors`) summarises predictions.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from thiry_calc.linear.errors import ErrorTable, error_table
 from thiry_calc.linear.model import LinearModel
 from thiry_calc.linear.solve import ridge_path
 from thiry_calc.linear.statistics import Statistics, merge
+
+__all__ = [
+    "CrossValidation",
+    "ErrorTable",
+    "LearningCurve",
+    "cross_validate",
+    "deal",
+    "error_table",
+    "learning_curve",
+    "left_out",
+]
 
 Array = NDArray[np.float64]
 Solver = Callable[[Statistics], LinearModel]
@@ -105,7 +119,7 @@ def cross_validate(
     if len(candidates) == 0:
         raise ValueError("no candidates to validate; give penalties or solvers")
     rss = np.empty((len(folds), len(candidates)))
-    for b, rest in enumerate(left_out(folds)):
+    for b, rest in left_out(folds):
         if isinstance(candidates, Mapping):
             models = [solver(rest) for solver in candidates.values()]
         else:
@@ -126,18 +140,15 @@ def deal(blocks: Sequence[Statistics], n_folds: int, seed: int) -> list[Statisti
     return [merge(blocks[b] for b in sorted(order[f::n_folds])) for f in range(n_folds)]
 
 
-def left_out(blocks: Sequence[Statistics]) -> list[Statistics]:
-    """For each block, the merged statistics of all the others."""
-    before: list[Statistics] = [blocks[0]]
-    for block in blocks[1:-1]:
-        before.append(before[-1] + block)
-    rests = [before[-1]]
+def left_out(blocks: Sequence[Statistics]) -> Iterator[tuple[int, Statistics]]:
+    """For each of B ≥ 2 blocks, last to first: its index and all the others, merged."""
+    before = list(accumulate(blocks[:-1], operator.add))
+    yield len(blocks) - 1, before[-1]
     after = blocks[-1]
     for b in range(len(blocks) - 2, 0, -1):
-        rests.append(before[b - 1] + after)
+        yield b, before[b - 1] + after
         after = blocks[b] + after
-    rests.append(after)
-    return rests[::-1]
+    yield 0, after
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,83 +239,3 @@ def learning_curve(
 
 def _rmse(stats: Statistics, w: Array) -> float:
     return float(np.sqrt(np.sum(stats.rss(w)) / (stats.weight2 * stats.n_targets)))
-
-
-@dataclass(frozen=True)
-class ErrorTable:
-    """Errors of predictions, per group and in all (the last row, named ``all``).
-
-    Attributes
-    ----------
-    groups : tuple of str
-    n : tuple of int
-    mae, rmse, max : tuple of float
-        Mean absolute, root mean square and largest absolute error, in the units of the data.
-    unit : str
-        Printed in the heading.
-    """
-
-    groups: tuple[str, ...]
-    n: tuple[int, ...]
-    mae: tuple[float, ...]
-    rmse: tuple[float, ...]
-    max: tuple[float, ...]
-    unit: str = ""
-
-    def __getitem__(self, group: str) -> dict[str, float]:
-        """Return n, mae, rmse and max of one group."""
-        i = self.groups.index(group)
-        return {"n": self.n[i], "mae": self.mae[i], "rmse": self.rmse[i], "max": self.max[i]}
-
-    def __str__(self) -> str:
-        """Print a table."""
-        width = max(5, *(len(g) for g in self.groups))
-        unit = f"   ({self.unit})" if self.unit else ""
-        lines = [f"{'group':<{width}} {'n':>8} {'MAE':>12} {'RMSE':>12} {'max':>12}{unit}"]
-        for row in zip(self.groups, self.n, self.mae, self.rmse, self.max, strict=True):
-            lines.append(f"{row[0]:<{width}} {row[1]:8d} {row[2]:12.5g} {row[3]:12.5g} {row[4]:12.5g}")
-        return "\n".join(lines)
-
-
-def error_table(
-    predicted: ArrayLike,
-    actual: ArrayLike,
-    groups: Sequence[Hashable] | NDArray[np.generic] | None = None,
-    unit: str = "",
-) -> ErrorTable:
-    """Compare predictions with labels.
-
-    Parameters
-    ----------
-    predicted, actual : (n, ...) arrays
-        Of the same shape; further axes (components) count as further values.
-    groups : (n,) sequence, optional
-        Name of the group of each; sorted by name in the table.
-    unit : str
-        Printed in the heading.
-
-    Raises
-    ------
-    ValueError
-        Different shapes, no values, or values that are not finite.
-    """
-    error = np.abs(np.asarray(predicted, dtype=float) - np.asarray(actual, dtype=float))
-    if np.shape(predicted) != np.shape(actual) or error.ndim == 0 or len(error) == 0:
-        raise ValueError(
-            f"predictions of shape {np.shape(predicted)} and labels of shape {np.shape(actual)} "
-            "given; expected equal shapes (n, ...) with n >= 1"
-        )
-    if not np.isfinite(error).all():
-        raise ValueError("predictions or labels are not finite; drop rows without a label first")
-    names = np.array([str(g) for g in groups] if groups is not None else [], dtype=str)
-    if groups is not None and len(names) != len(error):
-        raise ValueError(f"{len(names)} group names given for {len(error)} values")
-    parts = [(str(g), error[names == g]) for g in np.unique(names)] + [("all", error)]
-    return ErrorTable(
-        groups=tuple(name for name, _ in parts),
-        n=tuple(e.size for _, e in parts),
-        mae=tuple(float(e.mean()) for _, e in parts),
-        rmse=tuple(float(np.sqrt((e**2).mean())) for _, e in parts),
-        max=tuple(float(e.max()) for _, e in parts),
-        unit=unit,
-    )
