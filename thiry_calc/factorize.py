@@ -1,0 +1,325 @@
+"""Multifrontal factorisation of a symmetric sparse matrix: ln|det| and inertia, no eigenvalues.
+
+Eliminating the rows of a front [[F11, F21ᵀ], [F21, F22]] leaves the Schur complement
+F22 − F21 F11⁻¹ F21ᵀ to its parent (Duff & Reid, ACM Trans. Math. Softw. 9, 302 (1983)), so that
+
+    ln|det A| = Σ_fronts ln|det F11|        inertia(A) = Σ_fronts inertia(F11)   (Haynsworth)
+
+Each F11 is factorised by Cholesky; only where that fails, by Bunch–Kaufman LDLᵀ (Math. Comp. 31,
+163 (1977)), whose 1x1 and 2x2 pivots have the signs of the eigenvalues (Sylvester). A front with
+a pivot too small to divide by is passed whole to its parent, up to the root, where what is left
+is counted as near zero: never as negative, and never dropped. The dense method is the same code
+with a single front. Everything is LAPACK through SciPy: no compiled dependency.
+
+Checked against dense eigenvalues (random, indefinite and singular matrices, EAM Hessians) to
+1e-12 relative; against CHOLMOD and `eigvalsh` in `training.benchmarks.entropy_cost`.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numba import njit
+from numpy.typing import NDArray
+from scipy.linalg import blas, lapack
+
+from thiry_calc.dissection import Front, embed, nested_dissection, spectral_embedding
+
+METHODS = ("auto", "multifrontal", "dense", "cholmod")
+NEAR_ZERO = 1e-9  # |pivot| below this times the largest diagonal entry is a near-zero mode
+_DELAY = 1e-6  # a front with such a pivot is left to its parent: error growth stays below 1e6 ulp
+_SMALL = 600  # rows below which one dense block is faster than ordering
+
+Array = NDArray[np.float64]
+Matrix: TypeAlias = Array | sp.sparray | sp.spmatrix
+
+
+@dataclass(frozen=True)
+class Factorization:
+    """Determinant and inertia of a symmetric matrix.
+
+    Attributes
+    ----------
+    log_abs_det : float
+        ln|det A|, near-zero pivots included.
+    n_negative : int
+        Number of negative eigenvalues, near-zero ones not counted.
+    n_near_zero : int
+        Pivots below 1e-9 of the largest diagonal entry, whose sign is not significant.
+    method : str
+        "multifrontal", "dense" or "cholmod": what was used.
+    n_entries : int
+        Entries of the factor (the memory is 8 bytes each, where it is kept).
+    """
+
+    log_abs_det: float
+    n_negative: int
+    n_near_zero: int
+    method: str
+    n_entries: int
+
+
+def factorize(
+    matrix: Matrix,
+    positions: Array | None = None,
+    cell: Array | None = None,
+    pbc: NDArray[np.bool_] | None = None,
+    method: str = "auto",
+) -> Factorization:
+    """Factorise a symmetric matrix.
+
+    Parameters
+    ----------
+    matrix : (n, n) array or sparse array
+        Symmetric; only the lower triangle's values are used.
+    positions : (n, 3) or (n/3, 3) array, Å, optional
+        Where each row (or each three rows) sits; they order the elimination. Without them the
+        graph of the matrix is embedded, at some loss of speed.
+    cell, pbc : (3, 3) array in Å and (3,) bool array, optional
+        Periodic box of the positions.
+    method : {"auto", "multifrontal", "dense", "cholmod"}
+        "auto" takes the cheaper of multifrontal and dense; "cholmod" needs scikit-sparse and a
+        positive definite matrix.
+
+    Returns
+    -------
+    Factorization
+
+    Raises
+    ------
+    ValueError
+        Matrix not square or not finite, positions of another length, unknown method.
+    RuntimeError
+        ``method="cholmod"`` and the matrix is not positive definite.
+    ImportError
+        ``method="cholmod"`` without scikit-sparse.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"expected a square matrix, got shape {tuple(matrix.shape)}")
+    n = int(matrix.shape[0])
+    values = matrix.data if sp.issparse(matrix) else matrix
+    if not np.isfinite(values).all():
+        raise ValueError("the matrix has non-finite entries; check the calculator or the file")
+    rows_at = _row_positions(positions, n)
+    if n == 0:
+        return Factorization(0.0, 0, 0, "dense", 0)
+    if method == "cholmod":
+        return _cholmod(sp.csc_array(matrix))
+    sparse = sp.csr_array(matrix)
+    if method == "dense" or (method == "auto" and (n < _SMALL or sparse.nnz > 0.5 * n * n)):
+        return _multifrontal(sparse, [Front(0, n, ())], "dense")
+    graph, groups = _block_graph(sparse, rows_at)
+    if rows_at is not None:
+        first = np.searchsorted(groups, np.arange(graph.shape[0]))
+        axes = embed(rows_at[first], cell, pbc)
+    else:
+        axes = spectral_embedding(graph)
+    order, fronts = nested_dissection(graph, axes)
+    if method == "auto" and len(fronts) == 1:
+        return _multifrontal(sparse, [Front(0, n, ())], "dense")
+    rows, fronts = _expand(order, fronts, groups)
+    return _multifrontal(sparse[rows][:, rows], fronts, "multifrontal")
+
+
+def _row_positions(positions: Array | None, n: int) -> Array | None:
+    if positions is None:
+        return None
+    positions = np.asarray(positions, float)
+    if positions.shape == (n, 3):
+        return positions
+    if 3 * len(positions) == n and positions.shape[1:] == (3,):
+        return np.repeat(positions, 3, axis=0)
+    raise ValueError(
+        f"positions have shape {positions.shape} for a matrix of {n} rows; "
+        f"expected ({n}, 3), or one position for every three rows"
+    )
+
+
+def _block_graph(
+    matrix: sp.csr_array, rows_at: Array | None
+) -> tuple[sp.csr_array, NDArray[np.intp]]:
+    """Pattern between groups of consecutive rows at one position (or coupled alike).
+
+    Returns
+    -------
+    graph : (m, m) sparse array of ones
+    groups : (n,) int array, ascending
+        The group of each row.
+    """
+    n = matrix.shape[0]
+    matrix.sort_indices()
+    if rows_at is not None:
+        new = (np.diff(rows_at, axis=0) != 0).any(axis=1)
+    else:
+        width = np.diff(matrix.indptr)
+        new = np.array(
+            [
+                width[i] != width[i - 1]
+                or not np.array_equal(
+                    matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]],
+                    matrix.indices[matrix.indptr[i - 1] : matrix.indptr[i]],
+                )
+                for i in range(1, n)
+            ]
+        )
+    groups = np.concatenate([[0], np.cumsum(new)]).astype(np.intp)
+    column = groups[matrix.indices]
+    row = np.repeat(np.arange(n), np.diff(matrix.indptr))
+    # sorted indices: the columns of one group are neighbours, so this keeps one entry of each
+    keep = np.ones(len(column), bool)
+    keep[1:] = (column[1:] != column[:-1]) | (row[1:] != row[:-1])
+    m = int(groups[-1]) + 1
+    entries = (np.ones(int(keep.sum())), (groups[row[keep]], column[keep]))
+    return sp.csr_array(entries, shape=(m, m)), groups
+
+
+def _expand(
+    order: NDArray[np.intp], fronts: list[Front], groups: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], list[Front]]:
+    """From the order of groups to the order of rows."""
+    size = np.bincount(groups)
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    rows = np.argsort(rank[groups], kind="stable")
+    offset = np.concatenate([[0], np.cumsum(size[order])])
+    return rows, [Front(int(offset[f.begin]), int(offset[f.end]), f.children) for f in fronts]
+
+
+def _multifrontal(matrix: sp.csr_array, fronts: list[Front], method: str) -> Factorization:
+    """Eliminate the fronts in order; `matrix` is already in elimination order."""
+    scale = float(np.abs(matrix.diagonal()).max(initial=0.0)) or 1.0
+    log_abs_det, n_negative, n_near_zero, n_entries = 0.0, 0, 0, 0
+    left: dict[int, tuple[NDArray[np.intp], Array]] = {}  # front -> rows and Schur complement
+    for number, front in enumerate(fronts):
+        smallest = 0.0 if number == len(fronts) - 1 else _DELAY * scale
+        update = [left.pop(child) for child in front.children]
+        # a failed step has overwritten the front: it is gathered again for the next
+        own, rest, *blocks = _assemble(matrix, front, update)
+        pivots = _cholesky(*blocks, smallest)
+        if pivots is None:
+            *_, f11, f21, f22 = _assemble(matrix, front, update)
+            pivots, blocks = _ldlt(f11, f21, f22, smallest), [f11, f21, f22]
+        if pivots is None:
+            left[number] = (
+                np.concatenate([own, rest]),
+                _stack(*_assemble(matrix, front, update)[2:]),
+            )
+            continue
+        left[number] = rest, blocks[2]
+        small = np.abs(pivots) < NEAR_ZERO * scale
+        n_near_zero += int(small.sum())
+        n_negative += int((pivots[~small] < 0).sum())
+        n_entries += len(own) * (len(own) + 1) // 2 + blocks[1].size
+        with np.errstate(divide="ignore"):  # an exact zero is a near-zero mode: ln is -inf
+            log_abs_det += float(np.log(np.abs(pivots)).sum())
+    return Factorization(log_abs_det, n_negative, n_near_zero, method, n_entries)
+
+
+def _cholesky(f11: Array, f21: Array, f22: Array, smallest: float) -> Array | None:
+    """Eliminate a positive definite block in place; None when it is not, or has small pivots."""
+    factor, info = lapack.dpotrf(f11, lower=1, clean=0, overwrite_a=1)
+    if info != 0:
+        return None
+    pivots = np.square(factor.diagonal())
+    if pivots.min(initial=np.inf) <= smallest:
+        return None
+    if len(f21):
+        blas.dtrsm(1.0, factor, f21, side=1, lower=1, trans_a=1, overwrite_b=1)
+        blas.dsyrk(-1.0, f21, beta=1.0, c=f22, lower=1, overwrite_c=1)
+    return pivots
+
+
+def _ldlt(f11: Array, f21: Array, f22: Array, smallest: float) -> Array | None:
+    """Eliminate an indefinite block in place; None when a pivot is too small to divide by."""
+    work = int(lapack.dsytrf_lwork(len(f11), lower=1)[0])
+    factor, swaps, _ = lapack.dsytrf(f11, lower=1, lwork=work, overwrite_a=1)
+    pivots = factor.diagonal().copy()
+    i = 0
+    while i < len(pivots):
+        if swaps[i] < 0:  # a 2x2 pivot
+            beside = factor[i + 1, i]
+            pair = [[pivots[i], beside], [beside, pivots[i + 1]]]
+            pivots[i : i + 2] = np.linalg.eigvalsh(pair)
+        i += 2 if swaps[i] < 0 else 1
+    if np.abs(pivots).min(initial=np.inf) <= smallest and smallest > 0:
+        return None
+    if len(f21):
+        solution, _ = lapack.dsytrs(factor, swaps, f21.T, lower=1)
+        f22 -= f21 @ solution
+    return pivots
+
+
+def _stack(f11: Array, f21: Array, f22: Array) -> Array:
+    k = len(f11)
+    whole = np.zeros((k + len(f22),) * 2, order="F")
+    whole[:k, :k], whole[k:, :k], whole[k:, k:] = f11, f21, f22
+    return whole
+
+
+def _assemble(
+    matrix: sp.csr_array, front: Front, update: list[tuple[NDArray[np.intp], Array]]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array, Array]:
+    """Gather a front's rows: its own of the matrix plus its children's Schur complements.
+
+    Returns
+    -------
+    own : (k,) int array
+        Rows eliminated here: the front's, and those its children left over.
+    rest : (u,) int array
+        Later rows coupled to them.
+    f11, f21, f22 : (k, k), (u, k), (u, u) Fortran arrays, lower triangles
+    """
+    block = matrix[front.begin : front.end]
+    delayed = [rows[rows < front.begin] for rows, _ in update]
+    own = np.concatenate([*delayed, np.arange(front.begin, front.end)])
+    own.sort()
+    coupled = np.unique(np.concatenate([block.indices, *(rows for rows, _ in update)]))
+    rest = coupled[coupled >= front.end]
+    k = len(own)
+    f11 = np.zeros((k, k), order="F")
+    f21 = np.zeros((len(rest), k), order="F")
+    f22 = np.zeros((len(rest), len(rest)), order="F")
+    row = np.repeat(np.arange(front.begin, front.end), np.diff(block.indptr))
+    column, value = block.indices, block.data
+    inside = (column >= front.begin) & (column < front.end)
+    f11[np.searchsorted(own, column[inside]), np.searchsorted(own, row[inside])] = value[inside]
+    later = column >= front.end
+    f21[np.searchsorted(rest, column[later]), np.searchsorted(own, row[later])] = value[later]
+    for rows, schur in update:
+        split = int(np.searchsorted(rows, front.end))
+        place = np.concatenate(
+            [np.searchsorted(own, rows[:split]), np.searchsorted(rest, rows[split:])]
+        )
+        _extend_add(f11, f21, f22, schur, place, split)
+    return own, rest, f11, f21, f22
+
+
+@njit(cache=True)
+def _extend_add(
+    f11: Array, f21: Array, f22: Array, schur: Array, place: NDArray[np.intp], split: int
+) -> None:
+    """Add the lower triangle of a child's Schur complement; its first `split` rows end in f11."""
+    for j in range(len(place)):
+        for i in range(j, len(place)):
+            if i < split:
+                f11[place[i], place[j]] += schur[i, j]
+            elif j < split:
+                f21[place[i], place[j]] += schur[i, j]
+            else:
+                f22[place[i], place[j]] += schur[i, j]
+
+
+def _cholmod(matrix: sp.csc_array) -> Factorization:
+    from sksparse.cholmod import CholmodNotPositiveDefiniteError, cholesky
+
+    try:
+        factor = cholesky(sp.csc_matrix(matrix))
+        log_det = float(factor.logdet())
+    except CholmodNotPositiveDefiniteError as error:
+        raise RuntimeError(
+            "the matrix is not positive definite, which CHOLMOD cannot factorise; use method='auto'"
+        ) from error
+    return Factorization(log_det, 0, 0, "cholmod", int(factor.L().nnz))

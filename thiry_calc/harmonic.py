@@ -1,0 +1,505 @@
+"""Exact harmonic thermodynamics of any Hessian, without diagonalising it.
+
+In the classical limit the entropy needs the modes' frequencies only as a product,
+
+    S(T) = k_B Σ_j [ln(k_B T/ħω_j) + 1] = k_B { n [ln(k_B T/ħ) + 1] − ½ ln|det′D| }
+
+with D = M^(-1/2) H M^(-1/2) and det′ its determinant without the z zero modes (n = 3N − z); the
+pseudo-determinant comes from one sparse factorisation (`thiry_calc.zero_modes`). The formation
+entropy of a defect against the perfect crystal of the same box (N0 sites) is
+
+    S_f = −½ [ln det′H − (N−1)/(N0−1) ln det′H_bulk]   in k_B, independent of T
+
+(Lapointe et al., Phys. Rev. Materials 4, 063802 (2020)). Quantum statistics need the modes:
+A = Σ ħω/2 + k_B T ln(1 − e^(−ħω/k_BT)). Negative eigenvalues are counted from the inertia and
+never dropped: ln|det′| holds their modulus.
+
+Checked against dense eigenvalues to 1e-12 k_B per atom, and against the closed forms of the
+oscillator, the diatomic and the ring of springs, Σ ln det′ of which is ln(N² k^(N−1)).
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import numpy as np
+import scipy.linalg as sl
+import scipy.sparse as sp
+from ase import Atoms, units
+from numpy.typing import NDArray
+from scipy.sparse.linalg import eigsh
+
+from thiry_calc.factorize import NEAR_ZERO
+from thiry_calc.zero_modes import pinned_determinant, rigid_motions
+
+# the frequency of an eigenvalue 1 eV/Å²/amu: ASE's unit of time is Å sqrt(amu/eV)
+RAD_PER_S = units.s  # 9.8227e13 rad/s
+HBAR_OMEGA = units._hbar / units._e * units.s  # 0.064654 eV
+_DENSE = 1500  # rows below which a dense eigensolver is the faster one
+
+Array = NDArray[np.float64]
+Matrix: TypeAlias = Array | sp.sparray | sp.spmatrix
+
+
+def _checked(hessian: Matrix, masses: Array | None) -> tuple[sp.csr_array, Array, int]:
+    if hessian.ndim != 2 or hessian.shape[0] != hessian.shape[1] or hessian.shape[0] % 3:
+        raise ValueError(
+            f"expected a Hessian of shape (3N, 3N), got {tuple(hessian.shape)}; give eV/Å² for "
+            "all 3N Cartesian coordinates"
+        )
+    matrix = sp.csr_array(hessian, dtype=float)
+    n_atoms = matrix.shape[0] // 3
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("the Hessian has non-finite entries; check the calculator or the file")
+    scale = float(np.abs(matrix.data).max(initial=0.0))
+    asymmetry = float(abs(matrix - matrix.T).max()) if n_atoms else 0.0
+    if asymmetry > 1e-6 * scale:
+        raise ValueError(
+            f"the Hessian is not symmetric (by {asymmetry:.1e} eV/Å²); use (H + H.T) / 2"
+        )
+    mass = np.ones(n_atoms) if masses is None else np.asarray(masses, float)
+    if mass.shape != (n_atoms,) or not (np.isfinite(mass) & (mass > 0)).all():
+        raise ValueError(f"expected {n_atoms} positive masses in amu, got shape {mass.shape}")
+    return matrix, mass, n_atoms
+
+
+def log_determinant(
+    hessian: Matrix,
+    masses: Array | None = None,
+    positions: Array | None = None,
+    zero_modes: str | int = "auto",
+    pbc: NDArray[np.bool_] | bool | None = None,
+    cell: Array | None = None,
+    method: str = "auto",
+) -> float:
+    """ln|det′H|, or ln|det′D| with masses: the product of the eigenvalues without the zero modes.
+
+    Parameters
+    ----------
+    hessian : (3N, 3N) array or sparse array, eV/Å²
+    masses : (N,) array, amu, optional
+        With masses the determinant is that of D = M^(-1/2) H M^(-1/2).
+    positions : (N, 3) array, Å, optional
+        Needed for rotations; they also make the sparse factorisation cheaper.
+    zero_modes : {"auto", "crystal", "slab", "wire", "cluster", "linear"} or 0, 3, 4, 5, 6
+        The rigid motions left out, see `thiry_calc.zero_modes.rigid_motions`. "auto" goes by
+        `pbc`, and takes a crystal (three translations) where it is None.
+    pbc, cell : (3,) bool array, (3, 3) array in Å, optional
+    method : {"auto", "multifrontal", "dense", "cholmod"}
+
+    Returns
+    -------
+    float
+        H in eV/Å², D in eV/Å²/amu. Negative eigenvalues enter with their modulus, and a warning
+        says how many there are, as for modes near zero; `HarmonicThermodynamics` counts them.
+
+    Raises
+    ------
+    ValueError
+        Not a finite, symmetric (3N, 3N) matrix; masses or positions of another length; a
+        Hessian that the rigid motions change.
+    """
+    matrix, mass, n_atoms = _checked(hessian, masses)
+    motions = rigid_motions(n_atoms, zero_modes, positions, cell, pbc)
+    log_h, log_d, result = pinned_determinant(matrix, motions, mass, positions, cell, pbc, method)
+    if result.n_negative or result.n_near_zero:
+        warnings.warn(
+            f"the Hessian has {result.n_negative} negative and {result.n_near_zero} near-zero "
+            f"modes beyond its {motions.shape[1]} rigid motions: this is not a minimum, or not "
+            "all rigid motions are taken out (see zero_modes)",
+            stacklevel=2,
+        )
+    return log_h if masses is None else log_d
+
+
+def formation_entropy(log_det: float, n_atoms: int, log_det_bulk: float, n_bulk: int) -> float:
+    """Return the formation entropy of a defect, S_f = −½ [ln det′H − (N−1)/(N0−1) ln det′H_bulk].
+
+    Parameters
+    ----------
+    log_det : float
+        ln|det′H| of the cell with the defect, without masses, H in eV/Å².
+    n_atoms : int
+        N, its number of atoms.
+    log_det_bulk : float
+        The same of the perfect crystal *of the same box*: ln det′ carries a term 2 ln N.
+    n_bulk : int
+        N0, its number of atoms.
+
+    Returns
+    -------
+    float
+        S_f in k_B.
+
+    Raises
+    ------
+    ValueError
+        When either cell has fewer than two atoms.
+    """
+    if n_atoms < 2 or n_bulk < 2:
+        raise ValueError(f"expected cells of at least two atoms, got {n_atoms} and {n_bulk}")
+    return -0.5 * (log_det - (n_atoms - 1) / (n_bulk - 1) * log_det_bulk)
+
+
+@dataclass(frozen=True)
+class HarmonicThermodynamics:
+    """Vibrational thermodynamics of one harmonic basin.
+
+    At a saddle the classical functions take the modulus of the unstable eigenvalues
+    (S is defined from −½ ln|det′|) and `n_negative_modes` says how many there are.
+
+    Attributes
+    ----------
+    n_atoms : int
+    n_zero_modes : int
+        Rigid motions taken out.
+    n_negative_modes, n_near_zero_modes : int
+        Of the remaining 3N − n_zero_modes modes.
+    log_determinant : float
+        ln|det′D|, D in eV/Å²/amu.
+    log_determinant_hessian : float
+        ln|det′H|, H in eV/Å²: the one that `formation_entropy` takes. NaN where only
+        frequencies are known.
+    eigenvalues : (3N − n_zero_modes,) array, eV/Å²/amu, or None
+        Of D, ascending, when modes were asked for.
+    """
+
+    n_atoms: int
+    n_zero_modes: int
+    n_negative_modes: int
+    n_near_zero_modes: int
+    log_determinant: float
+    log_determinant_hessian: float = np.nan
+    eigenvalues: Array | None = None
+
+    @classmethod
+    def from_hessian(
+        cls,
+        hessian: Matrix,
+        atoms: Atoms | None = None,
+        *,
+        masses: Array | None = None,
+        positions: Array | None = None,
+        cell: Array | None = None,
+        pbc: NDArray[np.bool_] | bool | None = None,
+        zero_modes: str | int = "auto",
+        modes: bool = False,
+        method: str = "auto",
+    ) -> Self:
+        """Build from a Hessian.
+
+        Parameters
+        ----------
+        hessian : (3N, 3N) array or sparse array, eV/Å²
+        atoms : Atoms, optional
+            Gives masses, positions, cell and pbc, where those are not given.
+        masses : (N,) array, amu
+            Required, here or in `atoms`.
+        positions, cell, pbc, zero_modes, method
+            See `log_determinant`.
+        modes : bool
+            Also diagonalise (dense, O(N³)), for quantum statistics.
+
+        Returns
+        -------
+        HarmonicThermodynamics
+
+        Raises
+        ------
+        ValueError
+            As `log_determinant`; also without masses.
+        """
+        if atoms is not None:
+            masses = atoms.get_masses() if masses is None else masses
+            positions = atoms.get_positions() if positions is None else positions
+            cell = atoms.cell.array if cell is None else cell
+            pbc = atoms.pbc if pbc is None else pbc
+        if masses is None:
+            raise ValueError("vibrations need masses: give atoms, or masses in amu")
+        matrix, mass, n_atoms = _checked(hessian, masses)
+        motions = rigid_motions(n_atoms, zero_modes, positions, cell, pbc)
+        log_h, log_d, result = pinned_determinant(
+            matrix, motions, mass, positions, cell, pbc, method
+        )
+        return cls(
+            n_atoms,
+            motions.shape[1],
+            result.n_negative,
+            result.n_near_zero,
+            log_d,
+            log_h,
+            _eigenvalues(matrix, motions, mass) if modes else None,
+        )
+
+    @classmethod
+    def from_eigenvalues(cls, eigenvalues: Array, n_zero_modes: int = 0) -> Self:
+        """Build from the eigenvalues of D without the zero modes.
+
+        Parameters
+        ----------
+        eigenvalues : (3N − n_zero_modes,) array, eV/Å²/amu
+            Squared frequencies; negative ones are unstable modes.
+        n_zero_modes : int
+            How many were left out.
+
+        Returns
+        -------
+        HarmonicThermodynamics
+
+        Raises
+        ------
+        ValueError
+            When the two numbers do not make 3N, or a value is not finite.
+        """
+        values = np.sort(np.asarray(eigenvalues, float).ravel())
+        if (len(values) + n_zero_modes) % 3 or not np.isfinite(values).all():
+            raise ValueError(
+                f"expected 3N finite eigenvalues, got {len(values)} and {n_zero_modes} zero modes"
+            )
+        small = np.abs(values) < NEAR_ZERO * np.abs(values).max(initial=0.0)
+        with np.errstate(divide="ignore"):
+            log_d = float(np.log(np.abs(values)).sum())
+        n_atoms = (len(values) + n_zero_modes) // 3
+        negative = int((values[~small] < 0).sum())
+        return cls(n_atoms, n_zero_modes, negative, int(small.sum()), log_d, eigenvalues=values)
+
+    @property
+    def n_modes(self) -> int:
+        """Number of vibrations, 3N − n_zero_modes."""
+        return 3 * self.n_atoms - self.n_zero_modes
+
+    def entropy_kB(self, temperature: float, quantum: bool = False) -> float:
+        """Vibrational entropy in k_B.
+
+        Parameters
+        ----------
+        temperature : float, K
+        quantum : bool
+            Bose statistics; needs the modes of a minimum.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            Negative temperature (or zero, classically); quantum without modes or at a saddle.
+        """
+        kt = _thermal_energy(temperature, quantum)
+        if not quantum:
+            return self.n_modes * (np.log(kt / HBAR_OMEGA) + 1) - 0.5 * self.log_determinant
+        energies = self._mode_energies()
+        if kt == 0:
+            return 0.0
+        x = energies / kt
+        return float(np.sum(x / np.expm1(x) - np.log1p(-np.exp(-x))))
+
+    def entropy(self, temperature: float, quantum: bool = False) -> float:
+        """Vibrational entropy in eV/K; see `entropy_kB`."""
+        return units.kB * self.entropy_kB(temperature, quantum)
+
+    def free_energy(self, temperature: float, quantum: bool = False) -> float:
+        """Vibrational free energy in eV, without the energy of the minimum; see `entropy_kB`.
+
+        Classical: −k_B T Σ ln(k_B T/ħω), zero at T = 0. Quantum: zero-point energy included.
+        """
+        kt = _thermal_energy(temperature, quantum=True)
+        if not quantum:
+            if kt == 0:
+                return 0.0
+            return -kt * (self.n_modes * np.log(kt / HBAR_OMEGA) - 0.5 * self.log_determinant)
+        energies = self._mode_energies()
+        zero_point = 0.5 * float(energies.sum())
+        if kt == 0:
+            return zero_point
+        return zero_point + kt * float(np.log1p(-np.exp(-energies / kt)).sum())
+
+    def heat_capacity(self, temperature: float, quantum: bool = False) -> float:
+        """Heat capacity at fixed positions and volume in eV/K; see `entropy_kB`."""
+        kt = _thermal_energy(temperature, quantum)
+        if not quantum:
+            return units.kB * self.n_modes
+        if kt == 0:
+            return 0.0
+        x = self._mode_energies() / (2 * kt)
+        # x/sinh(x) written without overflow
+        return units.kB * float(np.sum((2 * x * np.exp(-x) / -np.expm1(-2 * x)) ** 2))
+
+    def _mode_energies(self) -> Array:
+        if self.eigenvalues is None:
+            raise ValueError("quantum statistics need the modes: build with modes=True")
+        if self.n_negative_modes or self.n_near_zero_modes:
+            raise ValueError(
+                f"quantum statistics need a minimum, and this structure has "
+                f"{self.n_negative_modes} negative and {self.n_near_zero_modes} near-zero modes; "
+                "relax it"
+            )
+        return HBAR_OMEGA * np.sqrt(self.eigenvalues)
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.n_atoms} atoms, {self.n_modes} modes ({self.n_zero_modes} zero, "
+            f"{self.n_negative_modes} negative, {self.n_near_zero_modes} near zero), "
+            f"ln|det'D| = {self.log_determinant:.6f}"
+        )
+
+
+def _thermal_energy(temperature: float, quantum: bool) -> float:
+    if not np.isfinite(temperature) or temperature < 0 or (temperature == 0 and not quantum):
+        least = "0 K or more" if quantum else "a positive one (or quantum=True for 0 K)"
+        raise ValueError(f"temperature {temperature} K: expected {least}")
+    return units.kB * temperature
+
+
+def _eigenvalues(hessian: sp.csr_array, motions: Array, masses: Array) -> Array:
+    """Eigenvalues of D without the rigid motions, which are shifted above the spectrum first."""
+    root = np.repeat(np.sqrt(masses), 3)
+    dynamical = hessian.toarray() / np.outer(root, root)
+    basis, _ = np.linalg.qr(motions * root[:, None])
+    top = float(np.abs(dynamical).sum(axis=1).max(initial=0.0))  # Gershgorin
+    dynamical += (2 * top + 1) * basis @ basis.T
+    values = sl.eigvalsh(dynamical, overwrite_a=True, check_finite=False)
+    return values[: len(values) - motions.shape[1]]
+
+
+def mean_frequency(log_determinant: float, n_modes: int) -> float:
+    """Geometric-mean angular frequency, rad/s.
+
+    Parameters
+    ----------
+    log_determinant : float
+        ln|det′D|, D in eV/Å²/amu.
+    n_modes : int
+        Number of modes in it.
+
+    Returns
+    -------
+    float
+    """
+    if n_modes < 1:
+        raise ValueError(f"expected at least one mode, got {n_modes}")
+    return float(RAD_PER_S * np.exp(0.5 * log_determinant / n_modes))
+
+
+def site_entropies(hessian: Matrix, log_det_bulk: float, n_bulk: int, shift: float = 10.0) -> Array:
+    """Return the formation entropy of each site; they sum to `formation_entropy`. Dense, O(N³).
+
+    s_i = −½ tr[ln(H + c P0)]_ii + (3/2N) ln c + ½ (N−1)/(N(N0−1)) ln det′H_bulk, with P0 the
+    projector on translations; independent of c in their sum.
+
+    Parameters
+    ----------
+    hessian : (3N, 3N) array or sparse array, eV/Å²
+        Of a minimum, with three zero modes.
+    log_det_bulk : float
+        ln det′H of the perfect crystal of the same box, eV/Å².
+    n_bulk : int
+        Its number of atoms.
+    shift : float
+        c > 0, eV/Å².
+
+    Returns
+    -------
+    (N,) array
+        k_B.
+
+    Raises
+    ------
+    ValueError
+        When the Hessian is not that of a minimum.
+    """
+    matrix, _, n_atoms = _checked(hessian, None)
+    projector = np.kron(np.full((n_atoms, n_atoms), 1.0 / n_atoms), np.eye(3))
+    values, vectors = sl.eigh(matrix.toarray() + shift * projector)
+    if values[0] <= NEAR_ZERO * values[-1]:
+        raise ValueError(
+            f"site entropies need a minimum, and {int((values <= NEAR_ZERO * values[-1]).sum())} "
+            "modes are negative or near zero; relax the structure"
+        )
+    per_row = (vectors**2) @ np.log(values)
+    bulk = (n_atoms - 1) / (n_atoms * (n_bulk - 1)) * log_det_bulk
+    shifted = 3 / (2 * n_atoms) * np.log(shift)
+    return -0.5 * per_row.reshape(-1, 3).sum(axis=1) + shifted + 0.5 * bulk
+
+
+def lowest_modes(hessian: Matrix, k: int = 4, masses: Array | None = None) -> tuple[Array, Array]:
+    """Lowest eigenvalues and eigenvectors of the Hessian, or of D with masses.
+
+    Parameters
+    ----------
+    hessian : (3N, 3N) array or sparse array, eV/Å²
+    k : int
+        How many. The zero modes come after the negative ones and count.
+    masses : (N,) array, amu, optional
+
+    Returns
+    -------
+    values : (k,) array, ascending
+        eV/Å², or eV/Å²/amu with masses.
+    vectors : (3N, k) array
+        Orthonormal (mass-weighted with masses).
+    """
+    matrix, mass, n_atoms = _checked(hessian, masses)
+    root = sp.diags_array(1 / np.sqrt(np.repeat(mass, 3)))
+    matrix = sp.csr_array(root @ matrix @ root)
+    n = 3 * n_atoms
+    if n <= _DENSE:
+        values, vectors = sl.eigh(matrix.toarray(), subset_by_index=(0, min(k, n) - 1))
+        return values, vectors
+    start = np.cos(np.arange(n, dtype=float))
+    values, vectors = eigsh(matrix, k=k, which="SA", v0=start, ncv=max(4 * k, 80), maxiter=500)
+    order = np.argsort(values)
+    return values[order], vectors[:, order]
+
+
+def vineyard_rate(
+    log_det_minimum: float,
+    log_det_saddle: float,
+    unstable_eigenvalue: float,
+    barrier: float,
+    temperature: float,
+    n_negative_minimum: int = 0,
+    n_negative_saddle: int = 1,
+) -> float:
+    """Harmonic rate over a saddle, Π ν_min (3N−3) / Π ν_saddle (3N−4) · exp(−ΔE/k_BT).
+
+    Vineyard, J. Phys. Chem. Solids 3, 121 (1957), eq. 17. The entropies are in the prefactor:
+    never use ΔA for the barrier.
+
+    Parameters
+    ----------
+    log_det_minimum, log_det_saddle : float
+        ln|det′D| of both, D in eV/Å²/amu, of the same atoms (the saddle's includes its
+        unstable mode).
+    unstable_eigenvalue : float
+        The negative eigenvalue of D at the saddle, eV/Å²/amu (`lowest_modes` with masses).
+    barrier : float
+        E(saddle) − E(minimum), eV.
+    temperature : float
+        K; ``inf`` gives the prefactor.
+    n_negative_minimum, n_negative_saddle : int
+        Counted negative modes.
+
+    Returns
+    -------
+    float
+        1/s.
+
+    Raises
+    ------
+    ValueError
+        When the minimum has a negative mode, the saddle not exactly one, or T ≤ 0.
+    """
+    if n_negative_minimum != 0 or n_negative_saddle != 1 or not unstable_eigenvalue < 0:
+        raise ValueError(
+            f"a rate needs a minimum and a saddle with one negative mode, got "
+            f"{n_negative_minimum} and {n_negative_saddle} negative modes and an unstable "
+            f"eigenvalue of {unstable_eigenvalue:g}; relax both"
+        )
+    if not temperature > 0:
+        raise ValueError(f"temperature {temperature} K: expected a positive one")
+    log_ratio = 0.5 * (log_det_minimum - log_det_saddle + np.log(-unstable_eigenvalue))
+    prefactor = RAD_PER_S / (2 * np.pi) * np.exp(log_ratio)
+    return float(prefactor * np.exp(-barrier / (units.kB * temperature)))
