@@ -1,0 +1,279 @@
+"""The ASE calculator: learned energy E, formation entropy S_f and free energy A(T).
+
+    vibrational entropy  S_vib = k_B { S_f + Σ_i 3 [ ln(k_B T / ħω̄_i) + 1 ] }
+    free energy          A(T)  = E − k_B T S_f − Σ_i 3 k_B T ln(k_B T / ħω̄_i),     A(0) = E
+
+(classical harmonic; S_f in units of k_B). With a temperature, forces and stress derive from
+A(T), which is the free energy of a basin: use it to relax, to compare basins and along
+minimum-energy paths, not for molecular dynamics, which would count vibrations twice.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
+from ase.outputs import Properties, all_outputs
+from numpy.typing import NDArray
+
+from thiry_calc.descriptors.base import species_of
+from thiry_calc.local_hessian import local_hessian
+from thiry_calc.neighbors import (
+    NeighborCache,
+    NeighborList,
+    pair_forces_to_forces,
+    strain_derivative,
+)
+from thiry_calc.potential import Potential
+from thiry_calc.structures import check_structure
+
+Array = NDArray[np.float64]
+R_OVERLAP = 0.5  # Å; no pair of atoms is closer in matter
+_UNCERTAIN = ("energy_std", "entropy_std", "leverage")
+_ENTROPIC = ("formation_entropy", "vibrational_entropy", "site_entropies")
+
+
+class ExtrapolationWarning(UserWarning):
+    """A structure lies outside the training data of the model."""
+
+
+class ThiryCalculator(Calculator):
+    """Energies, forces, stress, vibrational entropy and free energy of a fitted model.
+
+    Parameters
+    ----------
+    model : str, Path or Potential
+        A shipped name (`list_potentials`), the path of a model file, or a potential.
+    temperature : float, optional
+        K. Forces and stress then derive from A(T); None or 0 means E.
+    skin : float
+        Extra radius of the neighbour list, Å.
+    extrapolation_warning : bool
+        Warn when an atom's leverage exceeds the largest of the training data; checked whenever
+        the neighbour list is rebuilt.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When the model cannot be loaded, or the temperature is negative, or there is a
+        temperature but no entropy in the model.
+
+    Notes
+    -----
+    Besides ASE's properties, `get_property` gives "formation_entropy" and "site_entropies"
+    (k_B), "vibrational_entropy" (eV/K, at `temperature` or 300 K), "energy_std" (eV),
+    "entropy_std" (k_B) and "leverage" (per atom).
+    """
+
+    implemented_properties = [  # noqa: RUF012 - ASE's class attribute
+        "energy", "energies", "free_energy", "forces", "stress",
+        *_ENTROPIC, *_UNCERTAIN,
+    ]  # fmt: skip
+    default_parameters: dict[str, Any] = {"temperature": None}  # noqa: RUF012
+
+    def __init__(
+        self,
+        model: str | Path | Potential = "Fe-AM04",
+        temperature: float | None = None,
+        skin: float = 0.5,
+        extrapolation_warning: bool = True,
+    ) -> None:
+        self.potential = model if isinstance(model, Potential) else Potential.load(model)
+        self.extrapolation_warning = extrapolation_warning
+        self._neighbors = NeighborCache(self.potential.cutoff, skin)
+        self._energy_is_free_energy = False
+        self._warned_dynamics = False
+        super().__init__(temperature=temperature)
+
+    def set(self, **parameters: Any) -> dict[str, Any]:
+        """Set `temperature` (K); results are recomputed when it changes.
+
+        Raises
+        ------
+        ValueError
+            For a negative or non-finite temperature, or a model without entropy.
+        """
+        temperature = parameters.get("temperature")
+        if temperature is not None:
+            if not (np.isfinite(temperature) and temperature >= 0):
+                raise ValueError(f"temperature must be 0 K or more, not {temperature!r}")
+            if temperature > 0:
+                self._needs_entropy()
+        return super().set(**parameters)
+
+    @property
+    def temperature(self) -> float | None:
+        """Temperature of A(T), K; None means E."""
+        return self.parameters["temperature"]
+
+    @temperature.setter
+    def temperature(self, value: float | None) -> None:
+        self.set(temperature=value)
+
+    def as_free_energy(self) -> "ThiryCalculator":
+        """Return a calculator whose `energy` is A(T): for NEB, which reads the energy.
+
+        Returns
+        -------
+        ThiryCalculator
+        """
+        view = ThiryCalculator(
+            self.potential, self.temperature, self._neighbors.skin, self.extrapolation_warning
+        )
+        view._energy_is_free_energy = True
+        return view
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | tuple[str, ...] = ("energy",),
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute what is asked for and not known yet (called by ASE)."""
+        super().calculate(atoms, properties, system_changes)
+        check_structure(self.atoms)
+        if set(properties) & set(_ENTROPIC) | set(properties) & {"entropy_std"}:
+            self._needs_entropy()
+        if "stress" in properties and self.atoms.cell.rank < 3:
+            raise ValueError("stress needs a cell with a volume; set atoms.cell")
+        nl = self._list()
+        species = species_of(nl, self.potential.elements)
+        if not self.results.keys() & {"energy", "formation_entropy"}:
+            self._base(nl, species)
+        if set(properties) & set(_UNCERTAIN):
+            self._uncertainty(nl, species)
+
+    def _list(self) -> NeighborList:
+        builds = self._neighbors.n_builds
+        nl = self._neighbors.get(self.atoms)
+        if self._neighbors.n_builds > builds:
+            _check_overlap(nl)
+            if self.extrapolation_warning:
+                self._check_leverage(nl)
+        return nl
+
+    def _base(self, nl: NeighborList, species: NDArray[np.int64]) -> None:
+        t = self.temperature or 0.0
+        mix = {"energy": 1.0} if "energy" in self.potential.targets else {}
+        if "entropy" in self.potential.targets:
+            mix["entropy"] = -units.kB * t
+        if t > 0 and not self._warned_dynamics and np.any(self.atoms.get_momenta()):
+            self._warned_dynamics = True
+            warnings.warn(
+                "dynamics on the free energy A(T) counts vibrations twice; "
+                "run molecular dynamics with temperature=None",
+                stacklevel=2,
+            )
+        sites, pair_forces = self.potential.evaluate(nl, species, mix)
+        if "entropy" in sites:
+            s_f = float(sites["entropy"].sum())
+            self.results.update(formation_entropy=s_f, site_entropies=sites["entropy"])
+            if self.potential.crystal is not None:
+                logs = self._log_occupation(t or 300.0, species)
+                s_vib = units.kB * (s_f + 3 * float(np.sum(logs + 1)))
+                self.results["vibrational_entropy"] = s_vib
+        if "energy" not in sites:
+            return
+        energy = free_energy = float(sites["energy"].sum())
+        if t > 0:
+            logs = self._log_occupation(t, species)
+            free_energy = energy - units.kB * t * (s_f + 3 * float(logs.sum()))
+        self.results.update(
+            energy=free_energy if self._energy_is_free_energy else energy,
+            energies=sites["energy"],
+            free_energy=free_energy,
+            forces=pair_forces_to_forces(nl.first, nl.neighbor, pair_forces),
+        )
+        if self.atoms.cell.rank == 3:
+            strain = strain_derivative(nl.vectors, pair_forces)
+            self.results["stress"] = strain / self.atoms.get_volume()
+
+    def _log_occupation(self, t: float, species: NDArray[np.int64]) -> Array:
+        """ln(k_B T / ħω̄) of each atom's element, shape (N,)."""
+        crystal = self.potential.crystal
+        if crystal is None:
+            raise ValueError(
+                f"model {self.potential.name!r} stores no reference crystal, so it has formation "
+                "entropies but no vibrational entropy or free energy"
+            )
+        hbar_omega = np.array([crystal.hbar_omega[e] for e in self.potential.elements])
+        return np.log(units.kB * t / hbar_omega)[species]
+
+    def _needs_entropy(self) -> None:
+        self.potential.target("entropy")
+
+    def _uncertainty(self, nl: NeighborList, species: NDArray[np.int64]) -> None:
+        values = self.potential.descriptor.values(nl)
+        leverages = []
+        for name, target in self.potential.targets.items():
+            if target.model.leverage_factor is None:
+                continue
+            x = self.potential.centered(name, values, species)
+            self.results[f"{name}_std"] = float(target.model.std(x.sum(axis=0)))
+            leverages.append(target.model.leverage(x))
+        if not leverages:
+            raise ValueError(
+                f"model {self.potential.name!r} was stored without its covariance, so it gives "
+                "no std or leverage"
+            )
+        # the energy's leverage when there is one: it is what relaxation and dynamics follow
+        self.results["leverage"] = leverages[0]
+
+    def _check_leverage(self, nl: NeighborList) -> None:
+        name = next(iter(self.potential.targets))
+        target = self.potential.targets[name]
+        if target.model.leverage_factor is None or np.isnan(target.max_leverage):
+            return
+        species = species_of(nl, self.potential.elements)
+        x = self.potential.centered(name, self.potential.descriptor.values(nl), species)
+        leverage = target.model.leverage(x)
+        worst = int(np.argmax(leverage))
+        if leverage[worst] > target.max_leverage:
+            warnings.warn(
+                f"atom {worst} is outside the training data of {self.potential.name!r} (leverage "
+                f"{leverage[worst]:.3g}, in training at most {target.max_leverage:.3g}); check "
+                "energy_std, or pass extrapolation_warning=False",
+                ExtrapolationWarning,
+                stacklevel=2,
+            )
+
+    def get_hessian(self, atoms: Atoms) -> scipy.sparse.csr_array:
+        """Hessian of the function that forces derive from: E, or A(T) with a temperature.
+
+        Parameters
+        ----------
+        atoms : Atoms
+
+        Returns
+        -------
+        scipy.sparse.csr_array, shape (3N, 3N)
+            eV/Å², symmetric; central differences that re-evaluate only the atoms around the
+            displaced one.
+        """
+        check_structure(atoms)
+        nl = NeighborCache(self.potential.cutoff, skin=0.01).get(atoms)
+        _check_overlap(nl)
+        weights = self.potential.weights("energy")
+        if self.temperature:
+            weights = weights - units.kB * self.temperature * self.potential.weights("entropy")
+        return local_hessian(self.potential.descriptor, nl, weights)
+
+    def export_properties(self) -> Properties:
+        """Results under ASE's names only: ASE refuses properties it does not know."""
+        return Properties({k: v for k, v in self.results.items() if k in all_outputs})
+
+
+def _check_overlap(nl: NeighborList) -> None:
+    if len(nl.vectors) == 0:
+        return
+    distances = np.sqrt(np.einsum("pc,pc->p", nl.vectors, nl.vectors))
+    p = int(np.argmin(distances))
+    if distances[p] < R_OVERLAP:
+        i = int(np.searchsorted(nl.first, p, side="right")) - 1
+        raise ValueError(
+            f"atoms {i} and {int(nl.neighbor[p])} overlap ({distances[p]:.3f} Å apart); "
+            "remove one of them, or check the units (Å) and the cell"
+        )

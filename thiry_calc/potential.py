@@ -1,0 +1,290 @@
+"""A fitted potential: descriptors, one linear model per target, and their references.
+
+    Y(x) = Σ_i [ y_s(i) + w·(φ(N_i) − φ_s(i)) ]          Y = E (eV) or S_f (k_B)
+
+Each element s has a reference environment with features φ_s and value y_s. With the perfect
+crystal as the reference, S_f of the crystal is exactly 0 and its E exactly N·E_coh, and the
+model spends its freedom on what differs from it; without one φ_s = 0 and y_s is the energy of
+the free atom. S_f is extensive by construction.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thiry_calc.descriptors import Combined, make_descriptor
+from thiry_calc.linear import LinearModel, store
+from thiry_calc.neighbors import NeighborList
+
+Array = NDArray[np.float64]
+KIND, SCHEMA = "potential", 1
+TARGETS = {"energy": "eV", "entropy": "k_B"}
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One fitted property.
+
+    Parameters
+    ----------
+    model : LinearModel
+        Coefficients over the features of `parts`, with their uncertainty.
+    parts : tuple of int
+        Which descriptors of the potential the target uses.
+    reference_features : ndarray, shape (n_elements, K of the parts)
+        φ_s.
+    reference_values : ndarray, shape (n_elements,)
+        y_s.
+    max_leverage : float
+        Largest leverage of a single atom in the training data: above it the model extrapolates.
+    """
+
+    model: LinearModel
+    parts: tuple[int, ...]
+    reference_features: Array
+    reference_values: Array
+    max_leverage: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """The perfect crystal to which defects are compared.
+
+    Parameters
+    ----------
+    lattice : {"bcc", "fcc"}
+    a0 : float
+        Lattice parameter of the model, Å.
+    hbar_omega : dict of str to float
+        ħω̄ per element, eV, with ω̄ the geometric-mean frequency of the infinite crystal.
+    """
+
+    lattice: str
+    a0: float
+    hbar_omega: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Potential:
+    """Descriptors and linear models of one or two targets ("energy", "entropy").
+
+    Parameters
+    ----------
+    name : str
+    elements : tuple of str
+    descriptor : Combined
+    targets : dict of str to Target
+    crystal : Crystal, optional
+        Needed for vibrational entropies and scans.
+    info : dict
+        The card: purpose, data, errors, limits; JSON content.
+    """
+
+    name: str
+    elements: tuple[str, ...]
+    descriptor: Combined
+    targets: Mapping[str, Target]
+    crystal: Crystal | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cutoff(self) -> float:
+        """Radius of the neighbourhood, Å."""
+        return self.descriptor.cutoff
+
+    def target(self, name: str) -> Target:
+        """Return a target by name.
+
+        Raises
+        ------
+        ValueError
+            When the potential was not fitted to it.
+        """
+        if name not in self.targets:
+            raise ValueError(
+                f"model {self.name!r} has no {name} part (it has {', '.join(self.targets)}); "
+                f"choose a model fitted to {name}"
+            )
+        return self.targets[name]
+
+    def columns(self, name: str) -> NDArray[np.int64]:
+        """Columns of the descriptor that a target uses."""
+        slices = self.descriptor.columns
+        pieces = [np.arange(slices[p].start, slices[p].stop) for p in self.target(name).parts]
+        return np.concatenate(pieces)
+
+    def weights(self, name: str) -> Array:
+        """Coefficients of a target over all features of the descriptor, shape (K,)."""
+        out = np.zeros(self.descriptor.n_features)
+        out[self.columns(name)] = self.target(name).model.coefficients
+        return out
+
+    def constants(self, name: str) -> Array:
+        """Per-element constant y_s − w·φ_s, shape (n_elements,)."""
+        target = self.target(name)
+        return target.reference_values - target.model.predict(target.reference_features)
+
+    def centered(self, name: str, values: Array, species: NDArray[np.int64]) -> Array:
+        """Features of each atom relative to its reference, φ_i − φ_s(i), shape (N, K of parts).
+
+        Parameters
+        ----------
+        name : str
+            Target.
+        values : ndarray, shape (N, K)
+            All features of the descriptor.
+        species : ndarray, shape (N,)
+            Index of each atom's element.
+        """
+        return values[:, self.columns(name)] - self.target(name).reference_features[species]
+
+    def evaluate(
+        self, nl: NeighborList, species: NDArray[np.int64], mix: Mapping[str, float]
+    ) -> tuple[dict[str, Array], Array]:
+        """Site values of targets, and the pair forces of one mixture of them.
+
+        Parameters
+        ----------
+        nl : NeighborList
+        species : ndarray, shape (N,)
+            Index of each atom's element.
+        mix : mapping of str to float
+            The targets wanted and their factors in the mixture. Targets that share a
+            descriptor share one pass over the neighbours.
+
+        Returns
+        -------
+        sites : dict of str to ndarray, shape (N,)
+        pair_forces : ndarray, shape (M, 3)
+            ∂/∂D_ij of Σ_t mix_t Y_t.
+        """
+        weights = np.array([self.weights(name) for name in mix])
+        sites, pair_forces = self.descriptor.pull(nl, weights, np.array(list(mix.values())))
+        return {
+            name: sites[:, t] + self.constants(name)[species] for t, name in enumerate(mix)
+        }, pair_forces
+
+    def save(self, path: str | Path) -> None:
+        """Write the potential to one file, atomically.
+
+        Parameters
+        ----------
+        path : str or Path
+            Customarily ``NAME.thiry``.
+        """
+        header: dict[str, Any] = {
+            "name": self.name,
+            "elements": list(self.elements),
+            "descriptor": self.descriptor.to_dict(),
+            "targets": {},
+            "crystal": None,
+            "info": self.info,
+        }
+        if self.crystal is not None:
+            c = self.crystal
+            header["crystal"] = {"lattice": c.lattice, "a0": c.a0, "hbar_omega": c.hbar_omega}
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, t in self.targets.items():
+            leverage = None if np.isnan(t.max_leverage) else t.max_leverage
+            header["targets"][name] = {"parts": list(t.parts), "max_leverage": leverage}
+            arrays[f"{name}.reference_features"] = t.reference_features
+            arrays[f"{name}.reference_values"] = t.reference_values
+            arrays |= {f"{name}.model.{k}": v for k, v in t.model.to_arrays().items()}
+        store.save(path, header, arrays, kind=KIND, schema=SCHEMA)
+
+    @classmethod
+    def load(cls, name: str | Path) -> "Potential":
+        """Load a shipped potential by name, or a file by path.
+
+        Raises
+        ------
+        FileNotFoundError
+            When it is neither.
+        ValueError
+            When the file is damaged or not a potential.
+        """
+        header, arrays = store.load(find_potential(name), kind=KIND, schema=SCHEMA)
+        descriptor = make_descriptor(header["descriptor"])
+        assert isinstance(descriptor, Combined)
+        crystal = header["crystal"]
+        return cls(
+            name=header["name"],
+            elements=tuple(header["elements"]),
+            descriptor=descriptor,
+            targets={
+                key: _target(spec, {
+                    k.removeprefix(f"{key}."): v
+                    for k, v in arrays.items()
+                    if k.startswith(f"{key}.")
+                })
+                for key, spec in header["targets"].items()
+            },
+            crystal=None if crystal is None else Crystal(**crystal),
+            info={**header["info"], "provenance": header["_store"]},
+        )
+
+    def __str__(self) -> str:
+        """Summarise the potential in a few lines."""
+        lines = [f"{self.name}: {', '.join(self.elements)}; cutoff {self.cutoff:g} Å"]
+        for name, t in self.targets.items():
+            parts = [self.descriptor.parts[p] for p in t.parts]
+            described = " + ".join(f"{p.to_dict()['type']} ({p.n_features})" for p in parts)
+            lines.append(f"  {name} ({TARGETS[name]}): {described}")
+        if self.crystal is not None:
+            lines.append(f"  crystal: {self.crystal.lattice}, a0 = {self.crystal.a0:.6f} Å")
+        lines += [f"  {k}: {json.dumps(v)}" for k, v in self.info.items() if k != "provenance"]
+        return "\n".join(lines)
+
+
+def _target(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Target:
+    prefix = "model."
+    model = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    leverage = spec["max_leverage"]
+    return Target(
+        model=LinearModel.from_arrays(model),
+        parts=tuple(spec["parts"]),
+        reference_features=arrays["reference_features"],
+        reference_values=arrays["reference_values"],
+        max_leverage=float("nan") if leverage is None else leverage,
+    )
+
+
+def _folder() -> Path:
+    """Where the shipped potentials are: inside the wheel, or beside the package in a checkout."""
+    here = Path(__file__).resolve().parent
+    installed = here / "potentials"
+    return installed if installed.is_dir() else here.parent / "potentials"
+
+
+def list_potentials() -> list[str]:
+    """Names of the shipped potentials.
+
+    Returns
+    -------
+    list of str
+    """
+    return sorted(p.parent.name for p in _folder().glob("*/*.thiry"))
+
+
+def find_potential(name: str | Path) -> Path:
+    """Return the file of a shipped potential or of a path.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file and no such shipped potential.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    shipped = _folder() / str(name) / f"{name}.thiry"
+    if str(name) in list_potentials() and shipped.is_file():
+        return shipped
+    raise FileNotFoundError(
+        f"no model file {str(name)!r} and no shipped model of that name; "
+        f"shipped: {', '.join(list_potentials()) or 'none'}"
+    )
