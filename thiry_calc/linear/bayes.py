@@ -192,44 +192,43 @@ class _Problem:
         value = -system.log_evidence(lam, noise2, self.nu)
         return value, np.bincount(self.group, slope, minlength=len(theta)).astype(np.float64)
 
-    def value(self, theta: Array) -> float:
-        return self.value_and_slope(theta)[0]
-
-    def common_start(self) -> Array:
-        """Best θ along a common shift of all groups: one spectrum, so O(K) a point."""
+    def valleys(self) -> list[Array]:
+        """Minima along a common shift of all groups, best first: O(K) a point."""
         low, high = self.bounds.T
         spectrum = Spectrum.build(self.R, self.z, self.T, np.exp(low)[self.group] * self.prior)
         shifts = np.linspace(0.0, float((high - low)[0]), 150)
-        best, start = np.inf, low
-        for shift in shifts:
-            objective = spectrum.objective(np.exp(shift))
+        values = np.empty(len(shifts))
+        for i, factor in enumerate(np.exp(shifts)):
+            objective = spectrum.objective(factor)
             noise2 = self.noise2(objective)
             fit = np.sum(self.nu * np.log(noise2) + objective / noise2)
-            value = float(fit) + len(noise2) * spectrum.volume(np.exp(shift))
-            if value < best:
-                best, start = value, low + shift
-        return start
+            values[i] = float(fit) + len(noise2) * spectrum.volume(factor)
+        walled = np.r_[np.inf, values, np.inf]
+        minima = np.flatnonzero((values <= walled[:-2]) & (values < walled[2:]))
+        return [low + shifts[i] for i in minima[np.argsort(values[minima], kind="stable")]]
 
 
 def _maximise(problem: _Problem, max_iterations: int) -> tuple[Array, bool]:
     """Return the best θ found and whether it is stationary or at a bound."""
     if len(problem.bounds) == 0:
         return np.zeros(0), True
-    theta, converged = _descend(problem, problem.common_start(), max_iterations)
-    if len(theta) == 1:
-        return theta, converged
-    # with several groups there may be several maxima: try each group weaker, stronger and off
-    for g, (low, high) in enumerate(problem.bounds):
+    starts = problem.valleys()[: 1 if len(problem.bounds) == 1 else 3]
+    best, theta, converged = min(
+        (_descend(problem, start, max_iterations) for start in starts), key=lambda found: found[0]
+    )
+    # several groups may have several maxima: try each one weaker, stronger and off, twice
+    for g in [*range(len(theta))] * (2 if len(theta) > 1 else 0):
+        low, high = problem.bounds[g]
         trials = np.repeat(theta[None], 5, axis=0)
         trials[:, g] = low + np.array([0.1, 0.35, 0.6, 0.8, 1.0]) * (high - low)
-        values = [problem.value(t) for t in trials]
-        here = problem.value(theta)
-        if min(values) < here - 1e-6 * (1 + abs(here)):
-            theta, converged = _descend(problem, trials[int(np.argmin(values))], max_iterations)
+        values = [problem.value_and_slope(trial)[0] for trial in trials]
+        start = trials[int(np.argmin(values))]
+        if min(values) < best - 1e-6 * (1 + abs(best)):
+            best, theta, converged = _descend(problem, start, max_iterations)
     return theta, converged
 
 
-def _descend(problem: _Problem, start: Array, max_iterations: int) -> tuple[Array, bool]:
+def _descend(problem: _Problem, start: Array, max_iterations: int) -> tuple[float, Array, bool]:
     found = minimize(
         problem.value_and_slope,
         start,
@@ -243,4 +242,4 @@ def _descend(problem: _Problem, start: Array, max_iterations: int) -> tuple[Arra
     theta, slope = np.asarray(found.x), np.asarray(found.jac)
     inside = np.clip(theta - slope, *problem.bounds.T) - theta
     flat = np.abs(inside) < 1e-4 * np.bincount(problem.group, minlength=len(theta))
-    return theta, bool(found.success or flat.all())
+    return float(found.fun), theta, bool(found.success or flat.all())

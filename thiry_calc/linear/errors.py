@@ -67,12 +67,13 @@ def error_table(
     ValueError
         Different shapes, no values, or values that are not finite.
     """
-    error = np.abs(np.asarray(predicted, dtype=float) - np.asarray(actual, dtype=float))
-    if np.shape(predicted) != np.shape(actual) or error.ndim == 0 or len(error) == 0:
+    predicted, actual = np.asarray(predicted, dtype=float), np.asarray(actual, dtype=float)
+    if predicted.shape != actual.shape or predicted.ndim == 0 or len(predicted) == 0:
         raise ValueError(
-            f"predictions of shape {np.shape(predicted)} and labels of shape {np.shape(actual)} "
-            "given; expected equal shapes (n, ...) with n >= 1"
+            f"predictions of shape {predicted.shape} and labels of shape {actual.shape} given; "
+            "expected equal shapes (n, ...) with n >= 1"
         )
+    error = np.abs(predicted - actual)
     if not np.isfinite(error).all():
         raise ValueError("predictions or labels are not finite; drop rows without a label first")
     names = np.array([str(g) for g in groups] if groups is not None else [], dtype=str)

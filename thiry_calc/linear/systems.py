@@ -170,17 +170,20 @@ class Spectrum:
         back = np.linalg.pinv(R[:, flat] / norms, rcond=len(R) * EPS) / norms[:, None]
         return cls(s, Vt.T / root[:, None], projected, outside, flat, flat_rank, back, R, z)
 
-    def _filter(self, lam: float) -> Array:
+    def _kept(self, lam: float) -> Array:
         """``s²/(s²+λ)`` with vanishing singular values cut."""
-        top = float(self.s.max(initial=0.0))
-        live = self.s > len(self.R) * EPS * top
+        live = self.s > len(self.R) * EPS * self.s.max(initial=0.0)
         ratio = np.zeros_like(self.s)
         ratio[live] = 1.0 / (1.0 + lam / self.s[live] ** 2)
         return ratio
 
+    def _lost(self, lam: float) -> Array:
+        """``λ/(s²+λ)``, the rest: without cancellation where λ is tiny."""
+        return np.where(self._kept(lam) > 0, lam / np.maximum(self.s**2 + lam, 1e-300), 1.0)
+
     def solve(self, lam: float) -> tuple[Array, Array]:
         """Return w (K, T) and Q (T,)."""
-        keep = self._filter(lam)
+        keep = self._kept(lam)
         inverse = np.divide(keep, self.s, out=np.zeros_like(keep), where=keep > 0)
         w = np.zeros((len(self.flat), self.projected.shape[1]))
         w[~self.flat] = self.right @ (inverse[:, None] * self.projected)
@@ -189,11 +192,11 @@ class Spectrum:
 
     def objective(self, lam: float) -> Array:
         """Q (T,) at the minimum."""
-        return self.outside + (1.0 - self._filter(lam)) @ self.projected**2
+        return self.outside + self._lost(lam) @ self.projected**2
 
     def effective_parameters(self, lam: float) -> float:
         """Penalised features count ``s²/(s²+λ)``, the others one each."""
-        return float(self._filter(lam).sum()) + self.flat_rank
+        return float(self._kept(lam).sum()) + self.flat_rank
 
     def volume(self, lam: float) -> float:
         """``ln|RᵀR + Λ| − ln|Λ|`` of the penalised features, λ > 0."""
