@@ -16,7 +16,7 @@ Checked against dense eigenvalues (random, indefinite and singular matrices, EAM
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -197,29 +197,36 @@ def _multifrontal(matrix: sp.csr_array, fronts: list[Front], method: str) -> Fac
         smallest = 0.0 if number == len(fronts) - 1 else _DELAY * scale
         update = [left.pop(child) for child in front.children]
         # a failed step has overwritten the front: it is gathered again for the next
-        own, rest, *blocks = _assemble(matrix, front, update)
-        pivots = _cholesky(*blocks, smallest)
+        own, rest, blocks = _assemble(matrix, front, update)
+        pivots = _cholesky(blocks, smallest)
         if pivots is None:
-            *_, f11, f21, f22 = _assemble(matrix, front, update)
-            pivots, blocks = _ldlt(f11, f21, f22, smallest), [f11, f21, f22]
+            _, _, blocks = _assemble(matrix, front, update)
+            pivots = _ldlt(blocks, smallest)
         if pivots is None:
-            left[number] = (
-                np.concatenate([own, rest]),
-                _stack(*_assemble(matrix, front, update)[2:]),
-            )
+            _, _, blocks = _assemble(matrix, front, update)
+            left[number] = np.concatenate([own, rest]), _stack(blocks)
             continue
-        left[number] = rest, blocks[2]
+        left[number] = rest, blocks.f22
         small = np.abs(pivots) < NEAR_ZERO * scale
         n_near_zero += int(small.sum())
         n_negative += int((pivots[~small] < 0).sum())
-        n_entries += len(own) * (len(own) + 1) // 2 + blocks[1].size
+        n_entries += len(own) * (len(own) + 1) // 2 + blocks.f21.size
         with np.errstate(divide="ignore"):  # an exact zero is a near-zero mode: ln is -inf
             log_abs_det += float(np.log(np.abs(pivots)).sum())
     return Factorization(log_abs_det, n_negative, n_near_zero, method, n_entries)
 
 
-def _cholesky(f11: Array, f21: Array, f22: Array, smallest: float) -> Array | None:
+class _Blocks(NamedTuple):
+    """A front as Fortran arrays, of which the lower triangles count."""
+
+    f11: Array  # (k, k)
+    f21: Array  # (u, k)
+    f22: Array  # (u, u)
+
+
+def _cholesky(blocks: _Blocks, smallest: float) -> Array | None:
     """Eliminate a positive definite block in place; None when it is not, or has small pivots."""
+    f11, f21, f22 = blocks
     factor, info = lapack.dpotrf(f11, lower=1, clean=0, overwrite_a=1)
     if info != 0:
         return None
@@ -232,8 +239,9 @@ def _cholesky(f11: Array, f21: Array, f22: Array, smallest: float) -> Array | No
     return pivots
 
 
-def _ldlt(f11: Array, f21: Array, f22: Array, smallest: float) -> Array | None:
+def _ldlt(blocks: _Blocks, smallest: float) -> Array | None:
     """Eliminate an indefinite block in place; None when a pivot is too small to divide by."""
+    f11, f21, f22 = blocks
     work = int(lapack.dsytrf_lwork(len(f11), lower=1)[0])
     factor, swaps, _ = lapack.dsytrf(f11, lower=1, lwork=work, overwrite_a=1)
     pivots = factor.diagonal().copy()
@@ -252,7 +260,8 @@ def _ldlt(f11: Array, f21: Array, f22: Array, smallest: float) -> Array | None:
     return pivots
 
 
-def _stack(f11: Array, f21: Array, f22: Array) -> Array:
+def _stack(blocks: _Blocks) -> Array:
+    f11, f21, f22 = blocks
     k = len(f11)
     whole = np.zeros((k + len(f22),) * 2, order="F")
     whole[:k, :k], whole[k:, :k], whole[k:, k:] = f11, f21, f22
@@ -261,7 +270,7 @@ def _stack(f11: Array, f21: Array, f22: Array) -> Array:
 
 def _assemble(
     matrix: sp.csr_array, front: Front, update: list[tuple[NDArray[np.intp], Array]]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array, Array]:
+) -> tuple[NDArray[np.intp], NDArray[np.intp], _Blocks]:
     """Gather a front's rows: its own of the matrix plus its children's Schur complements.
 
     Returns
@@ -270,7 +279,7 @@ def _assemble(
         Rows eliminated here: the front's, and those its children left over.
     rest : (u,) int array
         Later rows coupled to them.
-    f11, f21, f22 : (k, k), (u, k), (u, u) Fortran arrays, lower triangles
+    blocks : _Blocks
     """
     block = matrix[front.begin : front.end]
     delayed = [rows[rows < front.begin] for rows, _ in update]
@@ -294,7 +303,7 @@ def _assemble(
             [np.searchsorted(own, rows[:split]), np.searchsorted(rest, rows[split:])]
         )
         _extend_add(f11, f21, f22, schur, place, split)
-    return own, rest, f11, f21, f22
+    return own, rest, _Blocks(f11, f21, f22)
 
 
 @njit(cache=True)
@@ -302,18 +311,24 @@ def _extend_add(
     f11: Array, f21: Array, f22: Array, schur: Array, place: NDArray[np.intp], split: int
 ) -> None:
     """Add the lower triangle of a child's Schur complement; its first `split` rows end in f11."""
-    for j in range(len(place)):
-        for i in range(j, len(place)):
-            if i < split:
-                f11[place[i], place[j]] += schur[i, j]
-            elif j < split:
-                f21[place[i], place[j]] += schur[i, j]
-            else:
-                f22[place[i], place[j]] += schur[i, j]
+    n = len(place)
+    for j in range(split):
+        column = place[j]
+        for i in range(j, split):
+            f11[place[i], column] += schur[i, j]
+        for i in range(split, n):
+            f21[place[i], column] += schur[i, j]
+    for j in range(split, n):
+        column = place[j]
+        for i in range(j, n):
+            f22[place[i], column] += schur[i, j]
 
 
 def _cholmod(matrix: sp.csc_array) -> Factorization:
-    from sksparse.cholmod import CholmodNotPositiveDefiniteError, cholesky
+    from sksparse.cholmod import (  # type: ignore[import-not-found]
+        CholmodNotPositiveDefiniteError,
+        cholesky,
+    )
 
     try:
         factor = cholesky(sp.csc_matrix(matrix))
