@@ -429,7 +429,7 @@ def _neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y):
 
 @numba.njit(cache=True, fastmath=FASTMATH)
 def _partial_sums(j, density, y, grad_y, n_l, partial):
-    """Fill partial (Q, n_l, 4): Σ_m Y_lm A_q,lm and Σ_m ∇Y_lm A_q,lm for neighbour j."""
+    """Fill partial (4, Q, n_l): Σ_m Y_lm A_q,lm and Σ_m ∇Y_lm A_q,lm for neighbour j."""
     for q in range(density.shape[0]):
         for l in range(n_l):  # noqa: E741
             u = vx = vy = vz = 0.0
@@ -439,10 +439,38 @@ def _partial_sums(j, density, y, grad_y, n_l, partial):
                 vx += a * grad_y[0, lm]
                 vy += a * grad_y[1, lm]
                 vz += a * grad_y[2, lm]
-            partial[q, l, 0] = u
-            partial[q, l, 1] = vx
-            partial[q, l, 2] = vy
-            partial[q, l, 3] = vz
+            partial[0, q, l] = u
+            partial[1, q, l] = vx
+            partial[2, q, l] = vy
+            partial[3, q, l] = vz
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _product_gradients(j, a, g, dg, unit, products, partial, n_max, n_l, lines, slopes):
+    """Fill lines (3, P n_l) and slopes (3, P): gradients of S_pl and s_p for neighbour j."""
+    lines[:] = 0.0
+    slopes[:] = 0.0
+    for p in range(products.shape[0]):
+        for side in range(2):
+            n = products[p, side] - a * n_max
+            if n < 0 or n >= n_max:
+                continue
+            q2 = products[p, 1 - side]
+            n2 = q2 - a * n_max
+            for c in range(3):
+                gn, dgn = g[n, j], dg[n, j] * unit[c]
+                line = lines[c, p * n_l : (p + 1) * n_l]
+                for l in range(n_l):  # noqa: E741
+                    line[l] += dgn * partial[0, q2, l] + gn * partial[1 + c, q2, l]
+                if n2 >= 0 and n2 < n_max:
+                    slopes[c, p] += dgn * g[n2, j]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _add(row, factor, line):
+    """row += factor · line; an explicit loop, which numba vectorises without a temporary."""
+    for k in range(row.shape[0]):
+        row[k] += factor * line[k]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
@@ -468,9 +496,9 @@ def site_push(
     longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
     sums = np.zeros((n_species, n_products, n_l))
     self_sums = np.zeros((n_species, n_products))
-    d_sums = np.zeros((3 * n_atoms, n_species, n_products, n_l))
+    d_sums = np.zeros((3 * n_atoms, n_species, n_products * n_l))
     d_self = np.zeros((3 * n_atoms, n_species, n_products))
-    e_sums = np.zeros((9, n_species, n_products, n_l))
+    e_sums = np.zeros((9, n_species, n_products * n_l))
     e_self = np.zeros((9, n_species, n_products))
     pairs = np.empty(longest, np.int64)
     geometry = np.empty((4, longest))
@@ -481,9 +509,9 @@ def site_push(
     y = np.empty((n_lm, longest))
     density = np.empty((n_channels * n_max, n_lm))
     grad_y = np.empty((3, n_lm))
-    partial = np.empty((n_channels * n_max, n_l, 4))
-    line = np.empty(n_l)
-    unit = np.empty(3)
+    partial = np.empty((4, n_channels * n_max, n_l))
+    lines, slopes = np.empty((3, n_products * n_l)), np.empty((3, n_products))
+    line, unit = np.empty(n_l), np.empty(3)
     for i in range(n_atoms):
         count = gather(
             i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
@@ -497,36 +525,33 @@ def site_push(
         for p in range(n_products):
             q1, q2 = products[p, 0], products[p, 1]
             _legendre_sums(density, q1, q2, n_l, line)
-            sums[z, p] += line
+            _add(sums[z, p], 1.0, line)
             if q1 // n_max == q2 // n_max:
                 self_sums[z, p] += _self_sum(g, segments, n_max, q1, q2)
         for a in range(n_channels):
             for j in range(segments[a], segments[a + 1]):
                 _neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y)
                 _partial_sums(j, density, y, grad_y, n_l, partial)
-                unit[:] = geometry[:3, j]
+                for c in range(3):
+                    unit[c] = geometry[c, j]
+                _product_gradients(
+                    j, a, g, dg, unit, products, partial, n_max, n_l, lines, slopes
+                )
                 other = neighbor[pairs[j]]
                 for c in range(3):
-                    for p in range(n_products):
-                        line[:] = 0.0
-                        slope = 0.0
-                        for side in range(2):
-                            q, q2 = products[p, side], products[p, 1 - side]
-                            n = q - a * n_max
-                            if n < 0 or n >= n_max:
-                                continue
-                            gn, dgn = g[n, j], dg[n, j] * unit[c]
-                            for l in range(n_l):  # noqa: E741
-                                line[l] += dgn * partial[q2, l, 0] + gn * partial[q2, l, 1 + c]
-                            n2 = q2 - a * n_max
-                            if n2 >= 0 and n2 < n_max:
-                                slope += dgn * g[n2, j]
-                        d_sums[3 * other + c, z, p] += line
-                        d_sums[3 * i + c, z, p] -= line
-                        d_self[3 * other + c, z, p] += slope
-                        d_self[3 * i + c, z, p] -= slope
-                        for d in range(3):
-                            reach = unit[d] * geometry[3, j]
-                            e_sums[3 * c + d, z, p] += reach * line
-                            e_self[3 * c + d, z, p] += reach * slope
-    return sums, self_sums, d_sums, d_self, e_sums, e_self
+                    _add(d_sums[3 * other + c, z], 1.0, lines[c])
+                    _add(d_sums[3 * i + c, z], -1.0, lines[c])
+                    _add(d_self[3 * other + c, z], 1.0, slopes[c])
+                    _add(d_self[3 * i + c, z], -1.0, slopes[c])
+                    for d in range(3):
+                        reach = unit[d] * geometry[3, j]
+                        _add(e_sums[3 * c + d, z], reach, lines[c])
+                        _add(e_self[3 * c + d, z], reach, slopes[c])
+    return (
+        sums,
+        self_sums,
+        d_sums.reshape(3 * n_atoms, n_species, n_products, n_l),
+        d_self,
+        e_sums.reshape(9, n_species, n_products, n_l),
+        e_self,
+    )
