@@ -1,1 +1,1 @@
-"""x."""
+"""Data in, models out: reference potentials, relaxation, labels, databases, fits."""

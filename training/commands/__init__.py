@@ -1,0 +1,1 @@
+"""Subcommands of ``thiry`` that make data and models."""

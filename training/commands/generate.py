@@ -1,0 +1,46 @@
+"""Generate a database of defects with exact formation entropies; resumes where it stopped."""
+
+import argparse
+import json
+import os
+
+from training.executors import make_executor
+from training.generate import generate
+from training.recipe import read_recipe
+
+EXAMPLE = "thiry generate iron.toml --workers 4 --json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("config", help="recipe, a TOML file")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes of one thread each; 0 works in this process (default: all cores)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate and print the summary."""
+    recipe = read_recipe(args.config)
+    with make_executor(args.workers) as executor:
+        summary = generate(recipe, executor)
+    if args.json:
+        print(json.dumps(summary, indent=1, ensure_ascii=False))
+        return 0
+    print(f"{recipe.folder}: {summary['kept']} configurations of {summary['attempts']} attempts")
+    print(
+        f"left out: {summary['duplicates']} duplicates, "
+        f"{summary['in_standard_scan']} of the standard scan, "
+        f"{sum(summary['failures'].values())} failures"
+    )
+    for reason, number in summary["failures"].items():
+        print(f"  {number:6d}  {reason}")
+    print("formation entropy (k_B)      n    mean     std     min     max")
+    for name, row in summary["groups"].items():
+        values = "".join(f"{row[k]:8.2f}" for k in ("mean", "std", "min", "max"))
+        print(f"  {name:20s} {row['n']:8d}{values}")
+    return 0

@@ -1,0 +1,78 @@
+"""Where work is done: here, in a pool of processes, or on a cluster, behind one interface.
+
+Any `concurrent.futures.Executor` will do, also the `get_executor()` of a `dask.distributed.Client`.
+Each process of the pool computes on one thread: numba and BLAS threads beside a full pool only take
+turns, and sums that do not depend on a number of threads give the same bits everywhere.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any
+
+ONE_THREAD = {
+    name: "1"
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMBA_NUM_THREADS",
+    )
+}
+
+
+class SerialExecutor(Executor):
+    """Does each task at once, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run ``fn(*args, **kwargs)`` and return it as a finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def make_executor(workers: int) -> Iterator[Executor]:
+    """Executor of `workers` processes of one thread each; 0 works in this process.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes.
+
+    Yields
+    ------
+    concurrent.futures.Executor
+
+    Raises
+    ------
+    ValueError
+        Negative number.
+    """
+    if workers < 0:
+        raise ValueError(f"the number of workers is {workers}; give 0 (this process) or more")
+    if workers == 0:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            yield SerialExecutor()
+        return
+    saved = {name: os.environ.get(name) for name in ONE_THREAD}
+    # Children read these variables when they start, which a pool does at its first tasks.
+    os.environ.update(ONE_THREAD)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,1 @@
+"""Reference potentials: analytic and tabulated embedded-atom models with exact Hessians."""

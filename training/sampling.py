@@ -1,0 +1,266 @@
+"""One attempt at a configuration: draw, anneal, relax, label.
+
+Attempt t of family f of a recipe with seed s takes its random numbers from sha256(s/f/t), so that
+it does not depend on the number of workers, nor on families that are appended to the recipe.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from thiry_calc.clusters import random_cluster
+from thiry_calc.defects import supercell
+from thiry_calc.symmetry import fingerprint
+from training.label import Bulk, Label, NotAMinimumError, bulk_reference, label, softest_mode
+from training.recipe import Family, Recipe
+from training.relax import CLOSEST, anneal, perturb, relax
+
+_RATTLE = 0.01  # Å, takes the symmetry off a start, which would relax to a saddle
+_KICK = 0.05  # Å, largest displacement of an atom along the softest mode of a saddle
+_PERFECT = 1e-3  # eV, formation energy below which nothing is left of a Frenkel pair
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of an attempt.
+
+    Attributes
+    ----------
+    family, index : int
+        Which one.
+    failure : str
+        Why there is no configuration; empty when there is one.
+    atoms : Atoms or None
+        Relaxed, with forces of the reference potential in ``arrays["forces"]`` (eV/Å).
+    label : Label or None
+    fingerprint : ndarray, shape (218,), or None
+    """
+
+    family: int
+    index: int
+    failure: str
+    atoms: Atoms | None = None
+    label: Label | None = None
+    fingerprint: NDArray[np.float64] | None = None
+
+
+def load_reference(name: str, file: str | None) -> Any:
+    """Build a reference potential by its registered name.
+
+    Parameters
+    ----------
+    name : str
+        Of the entry-point group ``thiry.references``.
+    file : str or None
+        Its table, for potentials that need one.
+
+    Returns
+    -------
+    Calculator
+
+    Raises
+    ------
+    ValueError
+        Unknown name; a file missing or not expected.
+    """
+    known = {e.name: e for e in entry_points(group="thiry.references")}
+    if name not in known:
+        raise ValueError(
+            f"unknown reference potential {name!r}; expected one of {', '.join(sorted(known))}"
+        )
+    try:
+        return known[name].load()(*([] if file is None else [file]))
+    except TypeError as error:
+        need = "needs" if file is None else "takes no"
+        raise ValueError(f"the reference potential {name} {need} 'file' in [reference]") from error
+
+
+def lattice_constant(recipe: Recipe) -> float:
+    """Lattice constant of a recipe, Å: given there, or the potential's own at zero pressure.
+
+    Parameters
+    ----------
+    recipe : Recipe
+
+    Returns
+    -------
+    float
+    """
+    calc = load_reference(recipe.potential, recipe.file)
+    if recipe.a0 is not None:
+        return recipe.a0
+    if hasattr(calc, "lattice_constant"):
+        return float(calc.lattice_constant)
+    raise ValueError(
+        f"the reference potential {recipe.potential} has no lattice constant of its own; "
+        "give 'a0' in [cells]"
+    )
+
+
+@lru_cache(maxsize=8)
+def bulk_of(recipe: Recipe, size: int) -> Bulk:
+    """Perfect crystal of a recipe's unstrained box.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    size : int
+        Cubic cells per side.
+
+    Returns
+    -------
+    Bulk
+    """
+    perfect = supercell(lattice_constant(recipe), size, recipe.element, recipe.lattice)
+    return bulk_reference(perfect, load_reference(recipe.potential, recipe.file), recipe.method)
+
+
+def generator(*key: object) -> np.random.Generator:
+    """Random numbers that depend on `key` only.
+
+    Parameters
+    ----------
+    *key : object
+        Printed and hashed.
+
+    Returns
+    -------
+    numpy.random.Generator
+    """
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+
+
+def attempt(recipe: Recipe, family: int, index: int) -> Attempt:
+    """Make one configuration.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    family : int
+        Number of the family.
+    index : int
+        Number of the attempt in it.
+
+    Returns
+    -------
+    Attempt
+        With a reason where the structure was lost, not relaxed, or a saddle for good.
+    """
+    rng = generator(recipe.seed, family, index)
+    kind = recipe.families[family]
+    # A calculator of its own: a neighbour list left over would change the order of sums.
+    calc = load_reference(recipe.potential, recipe.file)
+    size = int(rng.choice(recipe.sizes))
+    perfect = supercell(lattice_constant(recipe), size, recipe.element, recipe.lattice)
+    if kind.strain:
+        _strain(perfect, kind.strain, rng)
+    try:
+        atoms = _draw(perfect, kind, rng)
+    except ValueError as error:
+        return Attempt(family, index, f"not built: {error}")
+    bulk = bulk_reference(perfect, calc, recipe.method) if kind.strain else bulk_of(recipe, size)
+    atoms.calc = calc
+    perturb(atoms, _RATTLE, rng)
+    failure = _heat(atoms, kind, rng)
+    if failure:
+        return Attempt(family, index, failure)
+    labelled, failure = settle(atoms, calc, bulk, recipe.method, recipe.eigenvalues, rng)
+    if labelled is None:
+        return Attempt(family, index, failure)
+    if len(atoms) == len(perfect) and labelled.formation_energy < _PERFECT:
+        return Attempt(family, index, "recombined to the perfect crystal")
+    return Attempt(family, index, "", _finished(atoms, kind.kind), labelled, fingerprint(atoms))
+
+
+def _strain(perfect: Atoms, largest: float, rng: np.random.Generator) -> None:
+    """Apply a random symmetric strain with components up to `largest` in place."""
+    strain = rng.uniform(-largest, largest, (3, 3))
+    strain = 0.5 * (strain + strain.T)
+    perfect.set_cell(perfect.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+
+
+def _draw(perfect: Atoms, kind: Family, rng: np.random.Generator) -> Atoms:
+    n_vacancies, n_interstitials = 0, 0
+    while n_vacancies + n_interstitials == 0:
+        n_vacancies = int(rng.integers(kind.vacancies[0], kind.vacancies[1] + 1))
+        n_interstitials = int(rng.integers(kind.interstitials[0], kind.interstitials[1] + 1))
+    radius = float(rng.uniform(*kind.radius))
+    return random_cluster(perfect, n_vacancies, n_interstitials, radius, rng, kind.c15_share)
+
+
+def _heat(atoms: Atoms, kind: Family, rng: np.random.Generator) -> str:
+    """Anneal in place where the family asks for it; the reason of a failure, or nothing."""
+    if not kind.steps[1]:
+        return ""
+    temperature = float(rng.uniform(*kind.temperature))
+    # A start with overlapping atoms would explode: dynamics begins from a rough relaxation.
+    relax(atoms, fmax=0.5, max_steps=100)
+    return anneal(
+        atoms, temperature, int(rng.integers(kind.steps[0], kind.steps[1] + 1)), rng
+    ).reason
+
+
+def settle(
+    atoms: Atoms, calc: Any, bulk: Bulk, method: str, eigenvalues: bool, rng: np.random.Generator
+) -> tuple[Label | None, str]:
+    """Relax in place to a minimum and label it; a saddle gets one push along its softest mode.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+    calc : Calculator
+    bulk : Bulk
+    method : str
+        Of the Hessian.
+    eigenvalues : bool
+        Whether to keep them.
+    rng : numpy.random.Generator
+        Decides the side of the push.
+
+    Returns
+    -------
+    label : Label or None
+    failure : str
+        Why there is none.
+    """
+    for push in (True, False):
+        relaxed = relax(atoms)
+        if not relaxed.converged:
+            return None, relaxed.reason.split(" in ")[0]
+        if _closest(atoms) < CLOSEST:
+            return None, "overlapping or lost atoms"
+        try:
+            return label(atoms, calc, bulk, method, eigenvalues), ""
+        except NotAMinimumError:
+            if push:
+                mode = softest_mode(atoms, calc, method)
+                kick = rng.choice([-1.0, 1.0]) * _KICK / np.linalg.norm(mode, axis=1).max()
+                atoms.set_positions(atoms.get_positions() + kick * mode)
+    return None, "saddle"
+
+
+def _closest(atoms: Atoms) -> float:
+    """Shortest distance between atoms, up to 3 Å."""
+    from matscipy.neighbours import neighbour_list
+
+    distances = neighbour_list("d", atoms, 3.0)
+    return float(distances.min()) if len(distances) else 3.0
+
+
+def _finished(atoms: Atoms, kind: str) -> Atoms:
+    """Copy without calculator, wrapped into the cell, forces in an array."""
+    forces = atoms.get_forces()
+    done = atoms.copy()
+    done.calc = None
+    done.wrap()
+    done.set_array("forces", forces)
+    done.info["family"] = kind
+    return done
