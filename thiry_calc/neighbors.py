@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from ase import Atoms
-from matscipy.neighbours import first_neighbours, neighbour_list
+from ase.cell import Cell
+from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -111,19 +112,20 @@ class NeighborCache:
         return NeighborList(atoms.numbers.astype(np.int64), first, j, vectors, self.cutoff)
 
     def _build(self, atoms: Atoms, positions: NDArray, cell: NDArray) -> None:
-        # a cell that does not enclose the atoms of a non-periodic direction is no hindrance
-        # to matscipy only when it has a volume: complete() supplies missing vectors
-        full = atoms.cell.complete().array
+        pbc = np.asarray(atoms.pbc)
+        box, origin = _search_box(positions, cell, pbc, self.cutoff + self.skin)
         i, j, shifts = neighbour_list(
             "ijS",
             cutoff=self.cutoff + self.skin,
             positions=positions,
-            cell=full,
-            pbc=np.asarray(atoms.pbc),
+            cell=box,
+            cell_origin=origin,
+            pbc=pbc,
         )
-        first = np.asarray(first_neighbours(len(atoms), i), dtype=np.int64)
+        # matscipy's first_neighbours is wrong when leading atoms have no neighbours
+        first = np.searchsorted(i, np.arange(len(atoms) + 1)).astype(np.int64)
         self._pairs = (i.astype(np.int32), j.astype(np.int32), shifts.astype(np.float64), first)
-        self._atoms = (positions, cell.copy(), np.asarray(atoms.pbc).copy(), atoms.numbers.copy())
+        self._atoms = (positions, cell.copy(), pbc.copy(), atoms.numbers.copy())
         self.n_builds += 1
 
     def _still_complete(self, atoms: Atoms, positions: NDArray, cell: NDArray) -> bool:
@@ -140,6 +142,25 @@ class NeighborCache:
             stretch = np.linalg.svd(deformation, compute_uv=False)[-1]
         moved = np.sqrt(np.max(np.sum((positions - carried) ** 2, axis=1), initial=0.0))
         return bool(stretch * (self.cutoff + self.skin) - 2 * moved >= self.cutoff)
+
+
+def _search_box(
+    positions: NDArray, cell: NDArray, pbc: NDArray[np.bool_], reach: float
+) -> tuple[NDArray, NDArray]:
+    """Lattice vectors of the periodic directions, the extent of the atoms along the others.
+
+    What `cell` says of the other directions does not matter: it may be missing or singular,
+    and a box that is short against the cluster would make the search quadratic. A box that is
+    wide against the number of atoms is shortened, for the search visits all its bins; atoms
+    outside the box are searched with its outermost bins.
+    """
+    box = Cell(np.where(pbc[:, None], cell, 0.0)).complete().array
+    scaled = np.linalg.solve(box.T, positions.T)
+    low = np.where(pbc, 0.0, scaled.min(axis=1))
+    extent = np.maximum(scaled.max(axis=1) - low, reach)
+    bins = np.prod(extent[~pbc] / reach)
+    extent *= min(1.0, (8 * len(positions) / bins) ** (1 / max(1, np.sum(~pbc))))
+    return box * np.where(pbc, 1.0, extent)[:, None], low @ box
 
 
 @numba.njit(cache=True, parallel=True)
