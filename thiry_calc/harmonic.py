@@ -268,6 +268,23 @@ class HarmonicThermodynamics:
         """Number of vibrations, 3N − n_zero_modes."""
         return 3 * self.n_atoms - self.n_zero_modes
 
+    def frequencies_THz(self) -> Array:
+        """Return the frequencies ν = ω/2π, ascending; unstable ones negative, as phonopy has it.
+
+        Returns
+        -------
+        (3N − n_zero_modes,) array, THz
+
+        Raises
+        ------
+        ValueError
+            Without modes.
+        """
+        if self.eigenvalues is None:
+            raise ValueError("frequencies need the modes: build with modes=True")
+        values = np.asarray(self.eigenvalues)
+        return np.sign(values) * np.sqrt(np.abs(values)) * RAD_PER_S / (2e12 * np.pi)
+
     def entropy_kB(self, temperature: float, quantum: bool = False) -> float:
         """Vibrational entropy in k_B.
 
