@@ -106,7 +106,10 @@ def _any_direction(rng: np.random.Generator) -> Array:
 
 
 _ARMS = (
-    *(_equivalents(half * np.array(d) / np.linalg.norm(d)) for d, half in DUMBBELLS.values()),
+    *(
+        _equivalents(half * np.array(d) / np.linalg.norm(d))
+        for d, half in DUMBBELLS["bcc"].values()
+    ),
     _any_direction,
 )
 _HOLES = (_equivalents([0.5, 0.5, 0.0]), _equivalents([0.5, 0.25, 0.0]), _anywhere)

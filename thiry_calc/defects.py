@@ -69,7 +69,10 @@ _COMPACT_VACANCIES = {  # bcc: bonds 1nn, 1nn, 2nn and a tetrahedron; fcc: all f
 }
 _OCTAHEDRAL = {"bcc": [0.5, 0.5, 0.0], "fcc": [0.5, 0.5, 0.5]}
 # Direction and half length, in a0, of the dumbbells before relaxation.
-DUMBBELLS = {"110": ([1, 1, 0], 0.38), "111": ([1, 1, 1], 0.42), "100": ([1, 0, 0], 0.36)}
+DUMBBELLS = {
+    "bcc": {"110": ([1, 1, 0], 0.38), "111": ([1, 1, 1], 0.42), "100": ([1, 0, 0], 0.36)},
+    "fcc": {"110": ([1, 1, 0], 0.28), "111": ([1, 1, 1], 0.36), "100": ([1, 0, 0], 0.30)},
+}
 # Sites of compact bundles: rows that are neighbours in the plane normal to the dumbbells' axis.
 _BUNDLE = {
     "110": ([0, 0, 0], [0.5, -0.5, 0.5], [0.5, -0.5, -0.5], [1, -1, 0]),
@@ -169,16 +172,15 @@ def _shape(name: str, lattice: str) -> Shape:
     if kind == "octahedral":
         return none, np.array([_OCTAHEDRAL[lattice]])
     if kind == "dumbbell":
-        return _dumbbells(rest, np.zeros((1, 3)))
+        return _dumbbells(*DUMBBELLS[lattice][rest], np.zeros((1, 3)))
     if kind == "cluster":
         axis, number = rest.split("_")
-        return _dumbbells(axis, np.array(_BUNDLE[axis][: int(number)], float))
+        return _dumbbells(*DUMBBELLS[lattice][axis], np.array(_BUNDLE[axis][: int(number)], float))
     return _c15(int(rest))
 
 
-def _dumbbells(axis: str, sites: Array) -> Shape:
+def _dumbbells(direction: list[int], half: float, sites: Array) -> Shape:
     """Parallel dumbbells on `sites`."""
-    direction, half = DUMBBELLS[axis]
     arm = half * np.array(direction) / np.linalg.norm(direction)
     return sites, np.concatenate([sites + arm, sites - arm])
 
