@@ -7,8 +7,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.optimize import FIRE
 
-from thiry_calc.hessian_files import unit_factor
 from thiry_calc.hessian import finite_difference_hessian
+from thiry_calc.hessian_files import unit_factor
 from thiry_calc.phonopy_io import (
     displacements,
     force_constants,

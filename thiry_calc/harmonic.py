@@ -20,47 +20,31 @@ oscillator, the diatomic and the ring of springs, Σ ln det′ of which is ln(N�
 
 import warnings
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 import scipy.linalg as sl
 import scipy.sparse as sp
 from ase import Atoms, units
 from numpy.typing import NDArray
-from scipy.sparse.linalg import eigsh
 
 from thiry_calc.factorize import NEAR_ZERO
-from thiry_calc.zero_modes import pinned_determinant, rigid_motions
+from thiry_calc.saddles import HBAR_OMEGA, RAD_PER_S, lowest_modes, vineyard_rate
+from thiry_calc.zero_modes import Matrix, checked_hessian, pinned_determinant, rigid_motions
 
-# the frequency of an eigenvalue 1 eV/Å²/amu: ASE's unit of time is Å sqrt(amu/eV)
-RAD_PER_S = units.s  # 9.8227e13 rad/s
-HBAR_OMEGA = units._hbar / units._e * units.s  # 0.064654 eV
-_DENSE = 1500  # rows below which a dense eigensolver is the faster one
+__all__ = [
+    "HBAR_OMEGA",
+    "RAD_PER_S",
+    "HarmonicThermodynamics",
+    "formation_entropy",
+    "log_determinant",
+    "lowest_modes",
+    "mean_frequency",
+    "site_entropies",
+    "vineyard_rate",
+]
 
 Array = NDArray[np.float64]
-Matrix: TypeAlias = Array | sp.sparray | sp.spmatrix
-
-
-def _checked(hessian: Matrix, masses: Array | None) -> tuple[sp.csr_array, Array, int]:
-    if hessian.ndim != 2 or hessian.shape[0] != hessian.shape[1] or hessian.shape[0] % 3:
-        raise ValueError(
-            f"expected a Hessian of shape (3N, 3N), got {tuple(hessian.shape)}; give eV/Å² for "
-            "all 3N Cartesian coordinates"
-        )
-    matrix = sp.csr_array(hessian, dtype=float)
-    n_atoms = matrix.shape[0] // 3
-    if not np.isfinite(matrix.data).all():
-        raise ValueError("the Hessian has non-finite entries; check the calculator or the file")
-    scale = float(np.abs(matrix.data).max(initial=0.0))
-    asymmetry = float(abs(matrix - matrix.T).max()) if n_atoms else 0.0
-    if asymmetry > 1e-6 * scale:
-        raise ValueError(
-            f"the Hessian is not symmetric (by {asymmetry:.1e} eV/Å²); use (H + H.T) / 2"
-        )
-    mass = np.ones(n_atoms) if masses is None else np.asarray(masses, float)
-    if mass.shape != (n_atoms,) or not (np.isfinite(mass) & (mass > 0)).all():
-        raise ValueError(f"expected {n_atoms} positive masses in amu, got shape {mass.shape}")
-    return matrix, mass, n_atoms
 
 
 def log_determinant(
@@ -99,7 +83,7 @@ def log_determinant(
         Not a finite, symmetric (3N, 3N) matrix; masses or positions of another length; a
         Hessian that the rigid motions change.
     """
-    matrix, mass, n_atoms = _checked(hessian, masses)
+    matrix, mass, n_atoms = checked_hessian(hessian, masses)
     motions = rigid_motions(n_atoms, zero_modes, positions, cell, pbc)
     log_h, log_d, result = pinned_determinant(matrix, motions, mass, positions, cell, pbc, method)
     if result.n_negative or result.n_near_zero:
@@ -216,7 +200,7 @@ class HarmonicThermodynamics:
             pbc = atoms.pbc if pbc is None else pbc
         if masses is None:
             raise ValueError("vibrations need masses: give atoms, or masses in amu")
-        matrix, mass, n_atoms = _checked(hessian, masses)
+        matrix, mass, n_atoms = checked_hessian(hessian, masses)
         motions = rigid_motions(n_atoms, zero_modes, positions, cell, pbc)
         log_h, log_d, result = pinned_determinant(
             matrix, motions, mass, positions, cell, pbc, method
@@ -427,7 +411,7 @@ def site_entropies(hessian: Matrix, log_det_bulk: float, n_bulk: int, shift: flo
     ValueError
         When the Hessian is not that of a minimum.
     """
-    matrix, _, n_atoms = _checked(hessian, None)
+    matrix, _, n_atoms = checked_hessian(hessian)
     projector = np.kron(np.full((n_atoms, n_atoms), 1.0 / n_atoms), np.eye(3))
     values, vectors = sl.eigh(matrix.toarray() + shift * projector)
     if values[0] <= NEAR_ZERO * values[-1]:
@@ -439,84 +423,3 @@ def site_entropies(hessian: Matrix, log_det_bulk: float, n_bulk: int, shift: flo
     bulk = (n_atoms - 1) / (n_atoms * (n_bulk - 1)) * log_det_bulk
     shifted = 3 / (2 * n_atoms) * np.log(shift)
     return -0.5 * per_row.reshape(-1, 3).sum(axis=1) + shifted + 0.5 * bulk
-
-
-def lowest_modes(hessian: Matrix, k: int = 4, masses: Array | None = None) -> tuple[Array, Array]:
-    """Lowest eigenvalues and eigenvectors of the Hessian, or of D with masses.
-
-    Parameters
-    ----------
-    hessian : (3N, 3N) array or sparse array, eV/Å²
-    k : int
-        How many. The zero modes come after the negative ones and count.
-    masses : (N,) array, amu, optional
-
-    Returns
-    -------
-    values : (k,) array, ascending
-        eV/Å², or eV/Å²/amu with masses.
-    vectors : (3N, k) array
-        Orthonormal (mass-weighted with masses).
-    """
-    matrix, mass, n_atoms = _checked(hessian, masses)
-    root = sp.diags_array(1 / np.sqrt(np.repeat(mass, 3)))
-    matrix = sp.csr_array(root @ matrix @ root)
-    n = 3 * n_atoms
-    if n <= _DENSE:
-        values, vectors = sl.eigh(matrix.toarray(), subset_by_index=(0, min(k, n) - 1))
-        return values, vectors
-    start = np.cos(np.arange(n, dtype=float))
-    values, vectors = eigsh(matrix, k=k, which="SA", v0=start, ncv=max(4 * k, 80), maxiter=500)
-    order = np.argsort(values)
-    return values[order], vectors[:, order]
-
-
-def vineyard_rate(
-    log_det_minimum: float,
-    log_det_saddle: float,
-    unstable_eigenvalue: float,
-    barrier: float,
-    temperature: float,
-    n_negative_minimum: int = 0,
-    n_negative_saddle: int = 1,
-) -> float:
-    """Harmonic rate over a saddle, Π ν_min (3N−3) / Π ν_saddle (3N−4) · exp(−ΔE/k_BT).
-
-    Vineyard, J. Phys. Chem. Solids 3, 121 (1957), eq. 17. The entropies are in the prefactor:
-    never use ΔA for the barrier.
-
-    Parameters
-    ----------
-    log_det_minimum, log_det_saddle : float
-        ln|det′D| of both, D in eV/Å²/amu, of the same atoms (the saddle's includes its
-        unstable mode).
-    unstable_eigenvalue : float
-        The negative eigenvalue of D at the saddle, eV/Å²/amu (`lowest_modes` with masses).
-    barrier : float
-        E(saddle) − E(minimum), eV.
-    temperature : float
-        K; ``inf`` gives the prefactor.
-    n_negative_minimum, n_negative_saddle : int
-        Counted negative modes.
-
-    Returns
-    -------
-    float
-        1/s.
-
-    Raises
-    ------
-    ValueError
-        When the minimum has a negative mode, the saddle not exactly one, or T ≤ 0.
-    """
-    if n_negative_minimum != 0 or n_negative_saddle != 1 or not unstable_eigenvalue < 0:
-        raise ValueError(
-            f"a rate needs a minimum and a saddle with one negative mode, got "
-            f"{n_negative_minimum} and {n_negative_saddle} negative modes and an unstable "
-            f"eigenvalue of {unstable_eigenvalue:g}; relax both"
-        )
-    if not temperature > 0:
-        raise ValueError(f"temperature {temperature} K: expected a positive one")
-    log_ratio = 0.5 * (log_det_minimum - log_det_saddle + np.log(-unstable_eigenvalue))
-    prefactor = RAD_PER_S / (2 * np.pi) * np.exp(log_ratio)
-    return float(prefactor * np.exp(-barrier / (units.kB * temperature)))

@@ -17,6 +17,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from thiry_calc.hessian import with_calculator
 from thiry_calc.hessian_files import (
     blocks,
     optional,
@@ -25,7 +26,6 @@ from thiry_calc.hessian_files import (
     unit_factor,
     write_force_constants,
 )
-from thiry_calc.hessian import with_calculator
 
 __all__ = [
     "displacements",

@@ -13,6 +13,7 @@ det′D = (M_tot/m_p)³ det(D_pinned). Checked against dense eigenvalues to 1e-1
 """
 
 import warnings
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +26,52 @@ CASES = ("auto", "crystal", "slab", "wire", "cluster", "linear")
 _WARN, _REFUSE = 1e-6, 1e-2  # |H G| per atom and unit motion, relative to the largest |H_ii|
 
 Array = NDArray[np.float64]
+Matrix: TypeAlias = Array | sp.sparray | sp.spmatrix
+
+
+def checked_hessian(
+    hessian: Matrix, masses: Array | None = None
+) -> tuple[sp.csr_array, Array, int]:
+    """Check a Hessian and its masses.
+
+    Parameters
+    ----------
+    hessian : (3N, 3N) array or sparse array, eV/Å²
+    masses : (N,) array, amu, optional
+
+    Returns
+    -------
+    hessian : (3N, 3N) sparse array, eV/Å²
+    masses : (N,) array, amu
+        Ones where none were given.
+    n_atoms : int
+
+    Raises
+    ------
+    ValueError
+        Not a finite, symmetric (3N, 3N) matrix; masses not N positive numbers.
+    """
+    if hessian.ndim != 2 or hessian.shape[0] != hessian.shape[1] or hessian.shape[0] % 3:
+        raise ValueError(
+            f"expected a Hessian of shape (3N, 3N), got {tuple(hessian.shape)}; give eV/Å² for "
+            "all 3N Cartesian coordinates"
+        )
+    matrix = sp.csr_array(hessian, dtype=float)
+    n_atoms = matrix.shape[0] // 3
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("the Hessian has non-finite entries; check the calculator or the file")
+    scale = float(np.abs(matrix.data).max(initial=0.0))
+    # one product finds any asymmetry, without another copy of the matrix
+    probe = np.cos(np.arange(matrix.shape[0], dtype=float))
+    asymmetry = float(np.abs(matrix @ probe - matrix.T @ probe).max(initial=0.0))
+    if asymmetry > 1e-6 * scale:
+        raise ValueError(
+            f"the Hessian is not symmetric (by {asymmetry:.1e} eV/Å²); use (H + H.T) / 2"
+        )
+    mass = np.ones(n_atoms) if masses is None else np.asarray(masses, float)
+    if mass.shape != (n_atoms,) or not (np.isfinite(mass) & (mass > 0)).all():
+        raise ValueError(f"expected {n_atoms} positive masses in amu, got shape {mass.shape}")
+    return matrix, mass, n_atoms
 
 
 def rigid_motions(

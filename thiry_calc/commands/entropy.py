@@ -79,11 +79,9 @@ def run(args: argparse.Namespace) -> int:
     RuntimeError
         A structure with forces (and no ``--relax``), or a relaxation that does not converge.
     """
-    if not np.isfinite(args.temperature) or args.temperature <= 0:
-        if not (args.quantum and args.temperature == 0):
-            raise ValueError(
-                f"--temperature {args.temperature:g} K: expected a positive temperature"
-            )
+    lowest_allowed = args.temperature >= 0 if args.quantum else args.temperature > 0
+    if not (np.isfinite(args.temperature) and lowest_allowed):
+        raise ValueError(f"--temperature {args.temperature:g} K: expected a positive temperature")
     frames = read_structures(args.file)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
