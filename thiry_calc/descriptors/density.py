@@ -48,38 +48,63 @@ def gather(i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geome
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def radial_functions(r, coefficients, r_cut, t_k, g, dg):
-    """Fill g and dg = dg/dr, shape (n_max, J), with scratch t_k of shape (2, n_max, J)."""
-    n_max = coefficients.shape[0]
-    n_terms = coefficients.shape[1]
-    n_neighbors = r.shape[0]
-    for j in range(n_neighbors):
-        t_k[0, 0, j] = 1.0
-        t_k[1, 0, j] = 0.0
-    if n_terms > 1:
-        for j in range(n_neighbors):
-            t_k[0, 1, j] = 1.0 - 2.0 * r[j] / r_cut
-            t_k[1, 1, j] = 1.0
-    for k in range(2, n_terms):
-        for j in range(n_neighbors):
-            t = 1.0 - 2.0 * r[j] / r_cut
-            t_k[0, k, j] = 2.0 * t * t_k[0, k - 1, j] - t_k[0, k - 2, j]
-            t_k[1, k, j] = 2.0 * t_k[0, k - 1, j] + 2.0 * t * t_k[1, k - 1, j] - t_k[1, k - 2, j]
+def _weighted_rows(weights, rows, width, out):
+    """out = Σ_n weights_n rows_n over the first `width` columns; three n a pass cut the traffic."""
+    out = out[:width]
+    odd = rows.shape[0] % 3
+    if odd == 0:
+        out[:] = 0.0
+    else:
+        c0, r0 = weights[0], rows[0, :width]
+        for j in range(width):
+            out[j] = c0 * r0[j]
+        if odd == 2:
+            c1, r1 = weights[1], rows[1, :width]
+            for j in range(width):
+                out[j] += c1 * r1[j]
+    for n in range(odd, rows.shape[0], 3):
+        c0, c1, c2 = weights[n], weights[n + 1], weights[n + 2]
+        r0, r1, r2 = rows[n, :width], rows[n + 1, :width], rows[n + 2, :width]
+        for j in range(width):
+            out[j] += c0 * r0[j] + c1 * r1[j] + c2 * r2[j]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def radial_functions(r, coefficients, r_cut, series, g, dg):
+    """Fill g and dg = dg/dr, shape (n_max, J), with scratch series of shape (n_terms + 1, 2J).
+
+    Rows of series hold [T_k | T_k′], so that a weighted sum gives the value and the slope.
+    """
+    n_max, n_terms = coefficients.shape
+    count = r.shape[0]
+    for k in range(n_terms):
+        row = series[k]
+        value, slope = row[:count], row[count : 2 * count]
+        if k == 0:
+            value[:] = 1.0
+            slope[:] = 0.0
+            continue
+        last, before = series[k - 1, :count], series[max(k - 2, 0), :count]
+        dlast = series[k - 1, count : 2 * count]
+        dbefore = series[max(k - 2, 0), count : 2 * count]
+        if k == 1:
+            for j in range(count):
+                value[j] = 1.0 - 2.0 * r[j] / r_cut
+            slope[:] = 1.0
+            continue
+        for j in range(count):
+            t = 2.0 - 4.0 * r[j] / r_cut
+            value[j] = t * last[j] - before[j]
+            slope[j] = 2.0 * last[j] + t * dlast[j] - dbefore[j]
+    out = series[n_terms]
+    value, slope = out[:count], out[count : 2 * count]
     for n in range(n_max):
+        _weighted_rows(coefficients[n], series[:n_terms], 2 * count, out)
         gn, dgn = g[n], dg[n]
-        gn[:n_neighbors] = 0.0
-        dgn[:n_neighbors] = 0.0
-        for k in range(n_terms):
-            c = coefficients[n, k]
-            if c != 0.0:
-                value, slope = t_k[0, k], t_k[1, k]
-                for j in range(n_neighbors):
-                    gn[j] += c * value[j]
-                    dgn[j] += c * slope[j]
-        for j in range(n_neighbors):
+        for j in range(count):
             u = 1.0 - r[j] / r_cut
-            dgn[j] = -(3.0 * u * u * gn[j] + 2.0 * u * u * u * dgn[j]) / r_cut
-            gn[j] = u * u * u * gn[j]
+            gn[j] = u * u * u * value[j]
+            dgn[j] = -(3.0 * u * u * value[j] + 2.0 * u * u * u * slope[j]) / r_cut
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
@@ -107,18 +132,17 @@ def harmonics(geometry, n_neighbors, recursion, pi, powers, y):
             if l == m:
                 for j in range(n_neighbors):
                     out[j] = a
+                    yc[j] = a * cm[j]
             elif l == m + 1:
                 for j in range(n_neighbors):
                     out[j] = a * z[j] * p1[j]
+                    yc[j] = out[j] * cm[j]
             else:
                 for j in range(n_neighbors):
                     out[j] = a * z[j] * p1[j] - b * p2[j]
-            if m == 0:
-                for j in range(n_neighbors):
-                    yc[j] = out[j]
-            else:
-                for j in range(n_neighbors):
                     yc[j] = out[j] * cm[j]
+            if m > 0:
+                for j in range(n_neighbors):
                     ys[j] = out[j] * sm[j]
 
 
@@ -198,81 +222,71 @@ def _contract(density, products, w, gradient):
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def _mix_radial(gradient, q, lm, n_max, g, dg, start, stop, b, db):
-    """b = Σ_n dE/dA_n,lm g_n and db = Σ_n dE/dA_n,lm g_n′; three n a pass cut the traffic."""
-    count = stop - start
-    b[:count] = 0.0
-    db[:count] = 0.0
-    for n in range(n_max % 3):
-        c, g0, d0 = gradient[q + n, lm], g[n, start:stop], dg[n, start:stop]
-        for j in range(count):
-            b[j] += c * g0[j]
-            db[j] += c * d0[j]
-    for n in range(n_max % 3, n_max, 3):
-        c0, c1, c2 = gradient[q + n, lm], gradient[q + n + 1, lm], gradient[q + n + 2, lm]
-        g0, g1, g2 = g[n, start:stop], g[n + 1, start:stop], g[n + 2, start:stop]
-        d0, d1, d2 = dg[n, start:stop], dg[n + 1, start:stop], dg[n + 2, start:stop]
-        for j in range(count):
-            b[j] += c0 * g0[j] + c1 * g1[j] + c2 * g2[j]
-            db[j] += c0 * d0[j] + c1 * d1[j] + c2 * d2[j]
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _chain(gradient, recursion, pi, powers, g, dg, geometry, segments, n_max, work):
+def _chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide):
     """Contract dE/dA with dA/dD: fill work[0:4] with the radial and Cartesian parts, (4, J).
 
     E changes by work[0] along r, and by work[1:4]/r across it (before the projection on the
     tangent plane). For each m the sums over l are taken first, then multiplied by c_m, s_m:
-    uc, us are Σ_l Π_l^m b; rc, rs the same with b′; zc, zs are Σ_l d Π_l^{m+1} b.
+    uc, us are Σ_l Π_l^m b; rc, rs the same with b′; zc, zs are Σ_l d Π_l^{m+1} b, where
+    b = Σ_n dE/dA_n,lm g_n. Scratch: both (n_max, 2J), wide (2, 2J).
     """
     n_l = recursion.shape[1]
-    bc, dbc, bs, dbs = work[4], work[5], work[6], work[7]
-    uc, us, rc, rs, zc, zs = work[8], work[9], work[10], work[11], work[12], work[13]
     work[0:4] = 0.0
     for a in range(segments.shape[0] - 1):
-        start, stop = segments[a], segments[a + 1]
+        start, stop, q = segments[a], segments[a + 1], a * n_max
         count = stop - start
+        if count == 0:
+            continue
+        for n in range(n_max):
+            row, gn, dgn = both[n], g[n, start:stop], dg[n, start:stop]
+            for j in range(count):
+                row[j] = gn[j]
+                row[count + j] = dgn[j]
+        bc, dbc = wide[0, :count], wide[0, count : 2 * count]
+        bs, dbs = wide[1, :count], wide[1, count : 2 * count]
+        uc, us, rc = work[4, :count], work[5, :count], work[6, :count]
+        rs, zc, zs = work[7, :count], work[8, :count], work[9, :count]
         along, gx = work[0, start:stop], work[1, start:stop]
         gy, gz = work[2, start:stop], work[3, start:stop]
         for m in range(n_l):
-            work[8:14, :count] = 0.0
+            work[4:10, :count] = 0.0
             for l in range(m, n_l):  # noqa: E741
                 p0 = pi[l, m, start:stop]
                 p1 = pi[l, min(m + 1, n_l - 1), start:stop]
                 d = recursion[2, l, m]
-                _mix_radial(gradient, a * n_max, l * l + max(2 * m - 1, 0), n_max, g, dg,
-                            start, stop, bc, dbc)
-                if l == m:
-                    for j in range(count):
-                        uc[j] += p0[j] * bc[j]
-                        rc[j] += p0[j] * dbc[j]
-                else:
-                    for j in range(count):
-                        uc[j] += p0[j] * bc[j]
-                        rc[j] += p0[j] * dbc[j]
-                        zc[j] += d * p1[j] * bc[j]
+                lm = l * l + max(2 * m - 1, 0)
+                _weighted_rows(gradient[q : q + n_max, lm], both, 2 * count, wide[0])
                 if m == 0:
+                    for j in range(count):
+                        uc[j] += p0[j] * bc[j]
+                        rc[j] += p0[j] * dbc[j]
+                    if l > m:
+                        for j in range(count):
+                            zc[j] += d * p1[j] * bc[j]
                     continue
-                _mix_radial(gradient, a * n_max, l * l + 2 * m, n_max, g, dg,
-                            start, stop, bs, dbs)
-                if l == m:
+                _weighted_rows(gradient[q : q + n_max, lm + 1], both, 2 * count, wide[1])
+                for j in range(count):
+                    uc[j] += p0[j] * bc[j]
+                    us[j] += p0[j] * bs[j]
+                    rc[j] += p0[j] * dbc[j]
+                    rs[j] += p0[j] * dbs[j]
+                if l > m:
                     for j in range(count):
-                        us[j] += p0[j] * bs[j]
-                        rs[j] += p0[j] * dbs[j]
-                else:
-                    for j in range(count):
-                        us[j] += p0[j] * bs[j]
-                        rs[j] += p0[j] * dbs[j]
+                        zc[j] += d * p1[j] * bc[j]
                         zs[j] += d * p1[j] * bs[j]
             c, s = powers[0, m, start:stop], powers[1, m, start:stop]
+            if m == 0:
+                for j in range(count):
+                    along[j] += rc[j]
+                    gz[j] += zc[j]
+                continue
+            c1, s1 = powers[0, m - 1, start:stop], powers[1, m - 1, start:stop]
             for j in range(count):
                 along[j] += rc[j] * c[j] + rs[j] * s[j]
                 gz[j] += zc[j] * c[j] + zs[j] * s[j]
-            if m > 0:
-                c1, s1 = powers[0, m - 1, start:stop], powers[1, m - 1, start:stop]
-                for j in range(count):
-                    gx[j] += m * (uc[j] * c1[j] + us[j] * s1[j])
-                    gy[j] += m * (us[j] * c1[j] - uc[j] * s1[j])
+            for j in range(count):
+                gx[j] += m * (uc[j] * c1[j] + us[j] * s1[j])
+                gy[j] += m * (us[j] * c1[j] - uc[j] * s1[j])
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
@@ -324,13 +338,14 @@ def site_pull(
         pairs = np.empty(longest, np.int64)
         geometry = np.empty((4, longest))
         segments = np.empty(n_channels + 1, np.int64)
-        t_k = np.empty((2, n_terms, longest))
+        series = np.empty((n_terms + 1, 2 * longest))
         g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
         pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
         y = np.empty((n_lm, longest))
         density = np.empty((n_channels * n_max, n_lm))
         gradient = np.empty((n_channels * n_max, n_lm))
-        work = np.empty((14, longest))
+        both, wide = np.empty((n_max, 2 * longest)), np.empty((2, 2 * longest))
+        work = np.empty((10, longest))
         sums = np.empty(n_l)
         for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
             count = gather(
@@ -338,7 +353,7 @@ def site_pull(
             )
             if count == 0:
                 continue
-            radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
+            radial_functions(geometry[3, :count], coefficients, r_cut, series, g, dg)
             harmonics(geometry, count, recursion, pi, powers, y)
             project(g, y, segments, n_max, n_lm, density)
             z = species[i]
@@ -353,7 +368,9 @@ def site_pull(
                         total += weights[t, z, p, l] * sums[l]
                     sites[i, t] += total
             _contract(density, products, mixed[z], gradient)
-            _chain(gradient, recursion, pi, powers, g, dg, geometry, segments, n_max, work)
+            _chain(
+                gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide
+            )
             _self_chain(products, mixed_self[z], g, dg, segments, n_max, work[0])
             for j in range(count):
                 x, yy, zz, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
@@ -382,7 +399,7 @@ def site_sums(
         pairs = np.empty(longest, np.int64)
         geometry = np.empty((4, longest))
         segments = np.empty(n_channels + 1, np.int64)
-        t_k = np.empty((2, n_terms, longest))
+        series = np.empty((n_terms + 1, 2 * longest))
         g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
         pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
         y = np.empty((n_lm, longest))
@@ -393,7 +410,7 @@ def site_sums(
             )
             if count == 0:
                 continue
-            radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
+            radial_functions(geometry[3, :count], coefficients, r_cut, series, g, dg)
             harmonics(geometry, count, recursion, pi, powers, y)
             project(g, y, segments, n_max, n_lm, density)
             for p in range(products.shape[0]):
@@ -503,7 +520,7 @@ def site_push(
     pairs = np.empty(longest, np.int64)
     geometry = np.empty((4, longest))
     segments = np.empty(n_channels + 1, np.int64)
-    t_k = np.empty((2, n_terms, longest))
+    series = np.empty((n_terms + 1, 2 * longest))
     g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
     pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
     y = np.empty((n_lm, longest))
@@ -518,7 +535,7 @@ def site_push(
         )
         if count == 0:
             continue
-        radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
+        radial_functions(geometry[3, :count], coefficients, r_cut, series, g, dg)
         harmonics(geometry, count, recursion, pi, powers, y)
         project(g, y, segments, n_max, n_lm, density)
         z = species[i]

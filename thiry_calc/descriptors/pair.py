@@ -198,7 +198,7 @@ def _workspace(first, coefficients, n_channels):  # type: ignore[no-untyped-def]
         np.empty(longest, np.int64),
         np.empty((4, longest)),
         np.empty(n_channels + 1, np.int64),
-        np.empty((2, n_terms, longest)),
+        np.empty((n_terms + 1, 2 * longest)),
         np.empty((n_max, longest)),
         np.empty((n_max, longest)),
     )
@@ -207,13 +207,13 @@ def _workspace(first, coefficients, n_channels):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, fastmath=FASTMATH)
 def _pair_values(first, neighbor, vectors, species, r_cut, coefficients, n_channels):  # type: ignore[no-untyped-def]
     n_atoms, n_max = len(first) - 1, coefficients.shape[0]
-    pairs, geometry, segments, t_k, g, dg = _workspace(first, coefficients, n_channels)
+    pairs, geometry, segments, scratch, g, dg = _workspace(first, coefficients, n_channels)
     out = np.zeros((n_atoms, n_channels, n_max))
     for i in range(n_atoms):
         count = gather(
             i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
         )
-        radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
+        radial_functions(geometry[3, :count], coefficients, r_cut, scratch, g, dg)
         for a in range(n_channels):
             for n in range(n_max):
                 out[i, a, n] = np.sum(g[n, segments[a] : segments[a + 1]])
@@ -283,7 +283,7 @@ def _series(r, r_cut, mixed, series, work):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _pair_push(first, neighbor, vectors, species, r_cut, coefficients, n_channels):  # type: ignore[no-untyped-def]
     n_atoms, n_max = len(first) - 1, coefficients.shape[0]
-    pairs, geometry, segments, t_k, g, dg = _workspace(first, coefficients, n_channels)
+    pairs, geometry, segments, scratch, g, dg = _workspace(first, coefficients, n_channels)
     total = np.zeros((n_channels, n_channels, n_max))
     rows = np.zeros((3 * n_atoms, n_channels, n_channels, n_max))
     strain = np.zeros((9, n_channels, n_channels, n_max))
@@ -291,7 +291,7 @@ def _pair_push(first, neighbor, vectors, species, r_cut, coefficients, n_channel
         count = gather(
             i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
         )
-        radial_functions(geometry[3, :count], coefficients, r_cut, t_k, g, dg)
+        radial_functions(geometry[3, :count], coefficients, r_cut, scratch, g, dg)
         z = species[i]
         for a in range(n_channels):
             for j in range(segments[a], segments[a + 1]):
