@@ -9,6 +9,7 @@ minimum-energy paths, not for molecular dynamics, which would count vibrations t
 """
 
 import warnings
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,14 @@ from thiry_calc.local_hessian import local_hessian
 from thiry_calc.neighbors import (
     NeighborCache,
     NeighborList,
+    closest_pair,
     pair_forces_to_forces,
     strain_derivative,
 )
 from thiry_calc.potential import Potential
-from thiry_calc.structures import check_structure
+from thiry_calc.structures import R_OVERLAP, check_structure
 
 Array = NDArray[np.float64]
-R_OVERLAP = 0.5  # Å; no pair of atoms is closer in matter
 _UNCERTAIN = ("energy_std", "entropy_std", "leverage")
 _ENTROPIC = ("formation_entropy", "vibrational_entropy", "site_entropies")
 
@@ -94,15 +95,23 @@ class ThiryCalculator(Calculator):
         Raises
         ------
         ValueError
-            For a negative or non-finite temperature, or a model without entropy.
+            For a negative or non-finite temperature, a model without entropy, or another
+            parameter.
         """
+        if unknown := parameters.keys() - self.default_parameters:
+            raise ValueError(
+                f"unknown parameter {min(unknown)!r}; only temperature can be set"
+            )
         temperature = parameters.get("temperature")
         if temperature is not None:
-            if not (np.isfinite(temperature) and temperature >= 0):
+            if not (isinstance(temperature, Real) and 0 <= temperature < np.inf):
                 raise ValueError(f"temperature must be 0 K or more, not {temperature!r}")
             if temperature > 0:
                 self._needs_entropy()
-        return super().set(**parameters)
+        changed = super().set(**parameters)
+        if changed:
+            self.reset()
+        return changed
 
     @property
     def temperature(self) -> float | None:
@@ -134,6 +143,8 @@ class ThiryCalculator(Calculator):
     ) -> None:
         """Compute what is asked for and not known yet (called by ASE)."""
         super().calculate(atoms, properties, system_changes)
+        if system_changes:
+            self.results = {}
         check_structure(self.atoms)
         if set(properties) & set(_ENTROPIC) | set(properties) & {"entropy_std"}:
             self._needs_entropy()
@@ -149,10 +160,9 @@ class ThiryCalculator(Calculator):
     def _list(self) -> NeighborList:
         builds = self._neighbors.n_builds
         nl = self._neighbors.get(self.atoms)
-        if self._neighbors.n_builds > builds:
-            _check_overlap(nl)
-            if self.extrapolation_warning:
-                self._check_leverage(nl)
+        _check_overlap(nl)
+        if self._neighbors.n_builds > builds and self.extrapolation_warning:
+            self._check_leverage(nl)
         return nl
 
     def _base(self, nl: NeighborList, species: NDArray[np.int64]) -> None:
@@ -178,12 +188,16 @@ class ThiryCalculator(Calculator):
         if "energy" not in sites:
             return
         energy = free_energy = float(sites["energy"].sum())
+        energies = sites["energy"]
         if t > 0:
             logs = self._log_occupation(t, species)
             free_energy = energy - units.kB * t * (s_f + 3 * float(logs.sum()))
+            if self._energy_is_free_energy:
+                energy = free_energy
+                energies = energies - units.kB * t * (sites["entropy"] + 3 * logs)
         self.results.update(
-            energy=free_energy if self._energy_is_free_energy else energy,
-            energies=sites["energy"],
+            energy=energy,
+            energies=energies,
             free_energy=free_energy,
             forces=pair_forces_to_forces(nl.first, nl.neighbor, pair_forces),
         )
@@ -256,6 +270,7 @@ class ThiryCalculator(Calculator):
         check_structure(atoms)
         nl = NeighborCache(self.potential.cutoff, skin=0.01).get(atoms)
         _check_overlap(nl)
+        species_of(nl, self.potential.elements)  # refuses elements that the model does not know
         weights = self.potential.weights("energy")
         if self.temperature:
             weights = weights - units.kB * self.temperature * self.potential.weights("entropy")
@@ -267,13 +282,10 @@ class ThiryCalculator(Calculator):
 
 
 def _check_overlap(nl: NeighborList) -> None:
-    if len(nl.vectors) == 0:
-        return
-    distances = np.sqrt(np.einsum("pc,pc->p", nl.vectors, nl.vectors))
-    p = int(np.argmin(distances))
-    if distances[p] < R_OVERLAP:
+    p, distance = closest_pair(nl.vectors)
+    if distance < R_OVERLAP:
         i = int(np.searchsorted(nl.first, p, side="right")) - 1
         raise ValueError(
-            f"atoms {i} and {int(nl.neighbor[p])} overlap ({distances[p]:.3f} Å apart); "
+            f"atoms {i} and {int(nl.neighbor[p])} overlap ({distance:.3f} Å apart); "
             "remove one of them, or check the units (Å) and the cell"
         )

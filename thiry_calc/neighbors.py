@@ -21,6 +21,8 @@ from ase.cell import Cell
 from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 
+from thiry_calc.structures import check_structure
+
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
@@ -70,7 +72,13 @@ def neighbors_of(atoms: Atoms, cutoff: float) -> NeighborList:
     Returns
     -------
     NeighborList
+
+    Raises
+    ------
+    ValueError
+        When the positions or the cell are not finite, or the cell has no volume.
     """
+    check_structure(atoms)
     return NeighborCache(cutoff, skin=0.0).get(atoms)
 
 
@@ -176,6 +184,17 @@ def _pair_vectors(positions, cell, i, j, shifts):  # type: ignore[no-untyped-def
                 + shifts[p, 2] * cell[2, c]
             )
     return vectors
+
+
+@numba.njit(cache=True)
+def closest_pair(vectors):  # type: ignore[no-untyped-def]
+    """Index and length (Å) of the shortest of the vectors, shape (M, 3); inf when M = 0."""
+    shortest, where = np.inf, 0
+    for p in range(len(vectors)):
+        r2 = vectors[p, 0] ** 2 + vectors[p, 1] ** 2 + vectors[p, 2] ** 2
+        if r2 < shortest:
+            shortest, where = r2, p
+    return where, np.sqrt(shortest)
 
 
 @numba.njit(cache=True)

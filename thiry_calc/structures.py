@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.io import read
 from ase.io.formats import UnknownFileTypeError, filetype
 
+R_OVERLAP = 0.5  # Å; no pair of atoms is closer in matter
 _OPEN = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 
 
@@ -95,8 +96,17 @@ def check_structure(atoms: Atoms, where: str = "the structure") -> None:
     if not np.isfinite(cell).all():
         raise ValueError(f"{where} has a non-finite cell; repair its lattice vectors")
     periodic = cell[np.asarray(atoms.pbc)]
-    if len(periodic) and np.linalg.svd(periodic, compute_uv=False)[-1] < 1e-6:
+    if len(periodic) == 0:
+        return
+    size = float(np.prod(np.linalg.svd(periodic, compute_uv=False)))
+    if size < 1e-6:
         raise ValueError(
             f"{where} is periodic along lattice vectors without a volume; "
             "set the cell, or pbc=False"
+        )
+    # the densest lattices of points R_OVERLAP apart: beyond them, neighbours without number
+    if size < R_OVERLAP ** len(periodic) * (1.0, np.sqrt(3) / 2, np.sqrt(0.5))[len(periodic) - 1]:
+        raise ValueError(
+            f"{where} has a cell so small that atoms overlap with their own images; "
+            "check the units (Å) of the cell"
         )
