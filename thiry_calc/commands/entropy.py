@@ -107,11 +107,8 @@ class _Bulk:
 
 def _entropies(args: argparse.Namespace, frames: list[Atoms]) -> list[dict[str, Any]]:
     calc = _calculator(args)
-    if calc is None and len(frames) != 1:
-        raise ValueError(
-            f"{args.file!r} holds {len(frames)} structures and the Hessian belongs to one; "
-            "give that one"
-        )
+    if calc is None:
+        _single(args.file, frames)
     bulk = _bulk(args, calc)
     results = []
     for number, atoms in enumerate(frames):
@@ -125,6 +122,12 @@ def _entropies(args: argparse.Namespace, frames: list[Atoms]) -> list[dict[str, 
         )
         results.append(_describe(thermo, atoms, bulk, args, where))
     return results
+
+
+def _single(path: str, frames: list[Atoms]) -> Atoms:
+    if len(frames) != 1:
+        raise ValueError(f"{path!r} holds {len(frames)} structures; give the one that belongs here")
+    return frames[0]
 
 
 def _calculator(args: argparse.Namespace) -> Any:
@@ -175,7 +178,7 @@ def _bulk(args: argparse.Namespace, calc: Any) -> _Bulk | None:
         return None
     atoms = None
     if calc is not None:
-        atoms = read_structures(args.reference, index="-1")[0]
+        atoms = _single(args.reference, read_structures(args.reference))
         hessian = _from_calculator(atoms, calc, False, f"the reference {args.reference}")
     elif Path(args.reference).suffix in (".yaml", ".yml"):
         from thiry_calc.phonopy_io import read_phonopy
