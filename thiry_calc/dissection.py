@@ -39,6 +39,51 @@ class Front:
     children: tuple[int, ...]
 
 
+def block_graph(
+    matrix: sp.csr_array, rows_at: Array | None
+) -> tuple[sp.csr_array, NDArray[np.intp]]:
+    """Pattern between groups of consecutive rows at one position (or coupled alike).
+
+    Parameters
+    ----------
+    matrix : (n, n) sparse array
+        Its indices are sorted in place.
+    rows_at : (n, 3) array, Å, or None
+        Where each row sits.
+
+    Returns
+    -------
+    graph : (m, m) sparse array of ones
+    groups : (n,) int array, ascending
+        The group of each row.
+    """
+    n = matrix.shape[0]
+    matrix.sort_indices()
+    if rows_at is not None:
+        new = (np.diff(rows_at, axis=0) != 0).any(axis=1)
+    else:
+        width = np.diff(matrix.indptr)
+        new = np.array(
+            [
+                width[i] != width[i - 1]
+                or not np.array_equal(
+                    matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]],
+                    matrix.indices[matrix.indptr[i - 1] : matrix.indptr[i]],
+                )
+                for i in range(1, n)
+            ]
+        )
+    groups = np.concatenate([[0], np.cumsum(new)]).astype(np.intp)
+    column = groups[matrix.indices]
+    row = np.repeat(np.arange(n), np.diff(matrix.indptr))
+    # sorted indices: the columns of one group are neighbours, so this keeps one entry of each
+    keep = np.ones(len(column), bool)
+    keep[1:] = (column[1:] != column[:-1]) | (row[1:] != row[:-1])
+    m = int(groups[-1]) + 1
+    entries = (np.ones(int(keep.sum())), (groups[row[keep]], column[keep]))
+    return sp.csr_array(entries, shape=(m, m)), groups
+
+
 def embed(
     positions: NDArray[np.float64],
     cell: NDArray[np.float64] | None,
@@ -182,3 +227,53 @@ def nested_dissection(
 
     dissect(np.arange(graph.shape[0]))
     return np.concatenate(order), fronts
+
+
+def work(graph: sp.csr_array, order: NDArray[np.intp], fronts: list[Front]) -> float:
+    """Count the multiplications of an elimination, with n³/3 for one dense block.
+
+    Parameters
+    ----------
+    graph : (n, n) sparse array
+    order, fronts
+        From `nested_dissection`.
+
+    Returns
+    -------
+    float
+    """
+    graph = graph[order][:, order]
+    rest: list[NDArray[np.intp]] = []
+    total = 0.0
+    for front in fronts:
+        own = graph.indices[graph.indptr[front.begin] : graph.indptr[front.end]]
+        coupled = np.unique(np.concatenate([own, *(rest[child] for child in front.children)]))
+        rest.append(coupled[coupled >= front.end])
+        k, u = front.end - front.begin, len(rest[-1])
+        total += k**3 / 3 + k * k * u + k * u * u
+    return total
+
+
+def expand(
+    order: NDArray[np.intp], fronts: list[Front], groups: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], list[Front]]:
+    """Turn an order of groups of rows into one of rows.
+
+    Parameters
+    ----------
+    order : (m,) int array
+    fronts : list of Front
+    groups : (n,) int array
+        The group of each row, ascending.
+
+    Returns
+    -------
+    order : (n,) int array
+    fronts : list of Front
+    """
+    size = np.bincount(groups)
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    rows = np.argsort(rank[groups], kind="stable")
+    offset = np.concatenate([[0], np.cumsum(size[order])])
+    return rows, [Front(int(offset[f.begin]), int(offset[f.end]), f.children) for f in fronts]

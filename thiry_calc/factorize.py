@@ -24,12 +24,21 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
-from thiry_calc.dissection import Front, embed, nested_dissection, spectral_embedding
+from thiry_calc.dissection import (
+    Front,
+    block_graph,
+    embed,
+    expand,
+    nested_dissection,
+    spectral_embedding,
+    work,
+)
 
 METHODS = ("auto", "multifrontal", "dense", "cholmod")
 NEAR_ZERO = 1e-9  # |pivot| below this times the largest diagonal entry is a near-zero mode
 _DELAY = 1e-6  # a front with such a pivot is left to its parent: error growth stays below 1e6 ulp
-_SMALL = 600  # rows below which one dense block is faster than ordering
+_SMALL = 600  # rows below which one dense block is faster than ordering; above, 2 x fewer
+# multiplications pay for the bookkeeping
 
 Array = NDArray[np.float64]
 Matrix: TypeAlias = Array | sp.sparray | sp.spmatrix
@@ -111,16 +120,16 @@ def factorize(
     sparse = sp.csr_array(matrix)
     if method == "dense" or (method == "auto" and (n < _SMALL or sparse.nnz > 0.5 * n * n)):
         return _multifrontal(sparse, [Front(0, n, ())], "dense")
-    graph, groups = _block_graph(sparse, rows_at)
+    graph, groups = block_graph(sparse, rows_at)
     if rows_at is not None:
         first = np.searchsorted(groups, np.arange(graph.shape[0]))
         axes = embed(rows_at[first], cell, pbc)
     else:
         axes = spectral_embedding(graph)
     order, fronts = nested_dissection(graph, axes)
-    if method == "auto" and len(fronts) == 1:
+    if method == "auto" and work(graph, order, fronts) * (n / graph.shape[0]) ** 3 > n**3 / 6:
         return _multifrontal(sparse, [Front(0, n, ())], "dense")
-    rows, fronts = _expand(order, fronts, groups)
+    rows, fronts = expand(order, fronts, groups)
     return _multifrontal(sparse[rows][:, rows], fronts, "multifrontal")
 
 
@@ -136,56 +145,6 @@ def _row_positions(positions: Array | None, n: int) -> Array | None:
         f"positions have shape {positions.shape} for a matrix of {n} rows; "
         f"expected ({n}, 3), or one position for every three rows"
     )
-
-
-def _block_graph(
-    matrix: sp.csr_array, rows_at: Array | None
-) -> tuple[sp.csr_array, NDArray[np.intp]]:
-    """Pattern between groups of consecutive rows at one position (or coupled alike).
-
-    Returns
-    -------
-    graph : (m, m) sparse array of ones
-    groups : (n,) int array, ascending
-        The group of each row.
-    """
-    n = matrix.shape[0]
-    matrix.sort_indices()
-    if rows_at is not None:
-        new = (np.diff(rows_at, axis=0) != 0).any(axis=1)
-    else:
-        width = np.diff(matrix.indptr)
-        new = np.array(
-            [
-                width[i] != width[i - 1]
-                or not np.array_equal(
-                    matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]],
-                    matrix.indices[matrix.indptr[i - 1] : matrix.indptr[i]],
-                )
-                for i in range(1, n)
-            ]
-        )
-    groups = np.concatenate([[0], np.cumsum(new)]).astype(np.intp)
-    column = groups[matrix.indices]
-    row = np.repeat(np.arange(n), np.diff(matrix.indptr))
-    # sorted indices: the columns of one group are neighbours, so this keeps one entry of each
-    keep = np.ones(len(column), bool)
-    keep[1:] = (column[1:] != column[:-1]) | (row[1:] != row[:-1])
-    m = int(groups[-1]) + 1
-    entries = (np.ones(int(keep.sum())), (groups[row[keep]], column[keep]))
-    return sp.csr_array(entries, shape=(m, m)), groups
-
-
-def _expand(
-    order: NDArray[np.intp], fronts: list[Front], groups: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], list[Front]]:
-    """From the order of groups to the order of rows."""
-    size = np.bincount(groups)
-    rank = np.empty(len(order), np.intp)
-    rank[order] = np.arange(len(order))
-    rows = np.argsort(rank[groups], kind="stable")
-    offset = np.concatenate([[0], np.cumsum(size[order])])
-    return rows, [Front(int(offset[f.begin]), int(offset[f.end]), f.children) for f in fronts]
 
 
 def _multifrontal(matrix: sp.csr_array, fronts: list[Front], method: str) -> Factorization:
