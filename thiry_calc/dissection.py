@@ -40,7 +40,7 @@ class Front:
 
 
 def block_graph(
-    matrix: sp.csr_array, rows_at: Array | None
+    matrix: sp.csr_array, rows_at: NDArray[np.float64] | None
 ) -> tuple[sp.csr_array, NDArray[np.intp]]:
     """Pattern between groups of consecutive rows at one position (or coupled alike).
 
