@@ -15,7 +15,7 @@ A = Σ ħω/2 + k_B T ln(1 − e^(−ħω/k_BT)). Negative eigenvalues are count
 never dropped: ln|det′| holds their modulus.
 
 Checked against dense eigenvalues to 1e-12 k_B per atom, and against the closed forms of the
-oscillator, the diatomic and the ring of springs, Σ ln det′ of which is ln(N² k^(N−1)).
+oscillator, the diatomic and the ring of springs (det′ = N² k^(N−1) for each direction).
 """
 
 import warnings
