@@ -9,7 +9,6 @@ minimum-energy paths, not for molecular dynamics, which would count vibrations t
 """
 
 import warnings
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +98,10 @@ class ThiryCalculator(Calculator):
             parameter.
         """
         if unknown := parameters.keys() - self.default_parameters:
-            raise ValueError(
-                f"unknown parameter {min(unknown)!r}; only temperature can be set"
-            )
+            raise ValueError(f"unknown parameter {min(unknown)!r}; only temperature can be set")
         temperature = parameters.get("temperature")
         if temperature is not None:
-            if not (isinstance(temperature, Real) and 0 <= temperature < np.inf):
+            if not (isinstance(temperature, int | float | np.number) and 0 <= temperature < np.inf):
                 raise ValueError(f"temperature must be 0 K or more, not {temperature!r}")
             if temperature > 0:
                 self._needs_entropy()
@@ -144,7 +141,7 @@ class ThiryCalculator(Calculator):
         """Compute what is asked for and not known yet (called by ASE)."""
         super().calculate(atoms, properties, system_changes)
         if system_changes:
-            self.results = {}
+            self.results: dict[str, Any] = {}
         check_structure(self.atoms)
         if set(properties) & set(_ENTROPIC) | set(properties) & {"entropy_std"}:
             self._needs_entropy()

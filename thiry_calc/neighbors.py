@@ -13,6 +13,7 @@ apart from F; it is rebuilt only when that bound fails.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from thiry_calc.structures import check_structure
 
+Array = NDArray[Any]
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
@@ -97,8 +99,8 @@ class NeighborCache:
         self.cutoff = cutoff
         self.skin = skin
         self.n_builds = 0
-        self._pairs: tuple[NDArray, NDArray, NDArray, NDArray] | None = None
-        self._atoms: tuple[NDArray, NDArray, NDArray, NDArray] | None = None
+        self._pairs: tuple[Array, Array, Array, Array] | None = None
+        self._atoms: tuple[Array, Array, Array, Array] | None = None
 
     def get(self, atoms: Atoms) -> NeighborList:
         """Return the neighbours of `atoms` as it is now.
@@ -119,7 +121,7 @@ class NeighborCache:
         vectors = _pair_vectors(positions, cell, i, j, shifts)
         return NeighborList(atoms.numbers.astype(np.int64), first, j, vectors, self.cutoff)
 
-    def _build(self, atoms: Atoms, positions: NDArray, cell: NDArray) -> None:
+    def _build(self, atoms: Atoms, positions: Array, cell: Array) -> None:
         pbc = np.asarray(atoms.pbc)
         box, origin = _search_box(positions, cell, pbc, self.cutoff + self.skin)
         i, j, shifts = neighbour_list(
@@ -136,7 +138,7 @@ class NeighborCache:
         self._atoms = (positions, cell.copy(), pbc.copy(), atoms.numbers.copy())
         self.n_builds += 1
 
-    def _still_complete(self, atoms: Atoms, positions: NDArray, cell: NDArray) -> bool:
+    def _still_complete(self, atoms: Atoms, positions: Array, cell: Array) -> bool:
         assert self._atoms is not None
         old_positions, old_cell, old_pbc, old_numbers = self._atoms
         if not (np.array_equal(old_numbers, atoms.numbers) and np.array_equal(old_pbc, atoms.pbc)):
@@ -153,8 +155,8 @@ class NeighborCache:
 
 
 def _search_box(
-    positions: NDArray, cell: NDArray, pbc: NDArray[np.bool_], reach: float
-) -> tuple[NDArray, NDArray]:
+    positions: Array, cell: Array, pbc: NDArray[np.bool_], reach: float
+) -> tuple[Array, Array]:
     """Lattice vectors of the periodic directions, the extent of the atoms along the others.
 
     What `cell` says of the other directions does not matter: it may be missing or singular,
@@ -166,8 +168,8 @@ def _search_box(
     scaled = np.linalg.solve(box.T, positions.T)
     low = np.where(pbc, 0.0, scaled.min(axis=1))
     extent = np.maximum(scaled.max(axis=1) - low, reach)
-    bins = np.prod(extent[~pbc] / reach)
-    extent *= min(1.0, (8 * len(positions) / bins) ** (1 / max(1, np.sum(~pbc))))
+    bins = float(np.prod(extent[~pbc] / reach))
+    extent *= min(1.0, (8 * len(positions) / bins) ** (1 / max(1, 3 - pbc.sum())))
     return box * np.where(pbc, 1.0, extent)[:, None], low @ box
 
 
@@ -199,7 +201,7 @@ def closest_pair(vectors):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def pair_forces_to_forces(first, neighbor, pair_forces):  # type: ignore[no-untyped-def]
-    """Forces F_k = Σ_j f_kj − Σ_i f_ik, shape (N, 3), from pair forces of shape (M, 3)."""
+    """Return forces F_k = Σ_j f_kj − Σ_i f_ik, shape (N, 3), from pair forces of shape (M, 3)."""
     n = len(first) - 1
     forces = np.zeros((n, 3))
     for i in range(n):
@@ -222,7 +224,7 @@ def pair_forces_to_forces(first, neighbor, pair_forces):  # type: ignore[no-unty
 def strain_derivative(
     vectors: NDArray[np.float64], pair_forces: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Derivative of the energy with respect to strain.
+    """Return the derivative of the energy with respect to strain.
 
     Parameters
     ----------
