@@ -68,7 +68,12 @@ def _read(path: Path, index: str) -> list[Atoms]:
         text = io.StringIO(stream.read())
     inner = Path(path.stem)
     kind = "extxyz" if inner.suffix in (".xyz", ".extxyz") else filetype(str(inner), read=False)
-    return list(read(text, index=index, format=kind))
+    return _frames(read(text, index=index, format=kind))
+
+
+def _frames(structures: Atoms | list[Atoms]) -> list[Atoms]:
+    """`ase.io.read` gives one structure for an index such as "-1", a list for a slice."""
+    return [structures] if isinstance(structures, Atoms) else list(structures)
 
 
 def check_structure(atoms: Atoms, where: str = "the structure") -> None:

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from thiry_calc.defects import supercell
+from thiry_calc.descriptors import Combined, Pair, PowerSpectrum
+from thiry_calc.linear import ridge
+from training.assemble import Reference, Sigma, energy_statistics, feature_sums
+from training.energy_data import FAMILIES, label, make_family
+from training.fit import fit, penalty_groups
+from training.references.am04 import AM04, LATTICE_CONSTANT
+
+DESCRIPTOR = Combined((PowerSpectrum(4.0, 2, 2, elements=("Fe",)), Pair(4.0, 4, elements=("Fe",))))
+
+
+class LinearReference:
+    """Labels that the descriptor reproduces exactly: E = N e + w·(Σφ − N φ_0)."""
+
+    def __init__(self):
+        self.w = np.random.default_rng(0).normal(size=DESCRIPTOR.n_features)
+        self.phi_0 = DESCRIPTOR.values(supercell(LATTICE_CONSTANT, 2))[0]
+
+    def attach(self, atoms):
+        from ase.calculators.singlepoint import SinglePointCalculator
+
+        from thiry_calc.neighbors import neighbors_of
+
+        total, forces, strain = DESCRIPTOR.push(neighbors_of(atoms, 4.0))
+        energy = -4.0 * len(atoms) + (total - len(atoms) * self.phi_0) @ self.w
+        atoms.calc = SinglePointCalculator(
+            atoms,
+            energy=energy,
+            forces=(forces @ self.w).reshape(-1, 3),
+            stress=strain @ self.w / atoms.get_volume(),
+        )
+        return atoms
+
+
+def test_rows_of_energy_forces_and_stress_agree_on_one_set_of_coefficients():
+    exact = LinearReference()
+    frames = [exact.attach(a) for a in make_family("strained", 12, LATTICE_CONSTANT, AM04(), 3)]
+    reference = Reference(exact.phi_0, -4.0)
+    statistics = energy_statistics(frames, DESCRIPTOR, reference, {"strained": Sigma()})
+    assert statistics.n == 12 * (1 + 6 + 3 * 16)
+    found = ridge(statistics, 0.0).coefficients
+    np.testing.assert_allclose(found, exact.w, rtol=1e-6)
+
+
+def test_frames_without_forces_count_with_their_energy_only():
+    exact = LinearReference()
+    atoms = exact.attach(supercell(2.9, 2))
+    del atoms.calc.results["forces"]
+    atoms.info["family"] = "strained"
+    statistics = energy_statistics(
+        [atoms], DESCRIPTOR, Reference(exact.phi_0, -4.0), {"strained": Sigma()}
+    )
+    assert statistics.n == 1
+
+
+def test_evidence_fit_keeps_a_small_covariance():
+    exact = LinearReference()
+    frames = [exact.attach(a) for a in make_family("strained", 12, LATTICE_CONSTANT, AM04(), 3)]
+    statistics = energy_statistics(
+        frames, DESCRIPTOR, Reference(exact.phi_0, -4.0), {"strained": Sigma()}
+    )
+    groups = penalty_groups(DESCRIPTOR, (0, 1))
+    assert list(np.bincount(groups)) == [9, 4]
+    model = fit(statistics, groups, rank=5, min_noise=1e-6)
+    assert model.leverage_factor.shape == (13, 5)
+    np.testing.assert_allclose(model.coefficients, exact.w, rtol=1e-3)
+
+
+def test_feature_sums_add_atoms():
+    atoms = supercell(2.9, 2)
+    atoms.rattle(0.1, seed=1)
+    rows = feature_sums([atoms, atoms], DESCRIPTOR)
+    np.testing.assert_allclose(rows[0], DESCRIPTOR.values(atoms).sum(axis=0))
+    np.testing.assert_array_equal(rows[0], rows[1])
+
+
+@pytest.mark.parametrize("name", ["rattled", "strained", "md_300", "defects"])
+def test_families_repeat_with_the_seed_and_differ_without(name):
+    a, b = (make_family(name, 2, LATTICE_CONSTANT, AM04(), seed)[1] for seed in (5, 5))
+    other = make_family(name, 2, LATTICE_CONSTANT, AM04(), 6)[1]
+    np.testing.assert_array_equal(a.positions, b.positions)
+    assert a.info["family"] == name
+    assert a.get_potential_energy() == b.get_potential_energy()
+    assert a.get_potential_energy() != other.get_potential_energy()
+
+
+def test_labels_are_the_reference_potentials():
+    atoms = FAMILIES["rattled"](LATTICE_CONSTANT, AM04(), np.random.default_rng(1))
+    cell = label(next(iter(atoms)), AM04(), "rattled")
+    work = cell.copy()
+    work.calc = AM04()
+    np.testing.assert_array_equal(cell.get_forces(), work.get_forces())
+    np.testing.assert_array_equal(cell.get_stress(), work.get_stress())
+
+
+def test_unknown_family_is_named():
+    with pytest.raises(ValueError, match="unknown family 'gas'"):
+        make_family("gas", 1, LATTICE_CONSTANT, AM04(), 1)
