@@ -1,0 +1,255 @@
+"""One configuration of a scan: relaxed at fixed volume and compared to the perfect crystal.
+
+    E_f = E − (N/N0) E_bulk,    S_f = S − (N/N0) S_bulk
+
+with E and S of the model, for N atoms in a box of N0 sites, and the perfect crystal of the same box
+(S_bulk vanishes at the model's own lattice constant). Nothing is perturbed before relaxation: what
+is built on a saddle, by symmetry, stays on it, for the exact check to recognise.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms, units
+
+from thiry_calc.calculator import ThiryCalculator
+from thiry_calc.crystals import Box, crystal_of_box
+from thiry_calc.defects import STANDARD, STANDARD_FCC, build
+from thiry_calc.equilibrium import degeneracy
+from thiry_calc.exact import Exact, ExactReference
+from thiry_calc.potential import Crystal
+from thiry_calc.relax import relax
+from thiry_calc.structures import check_structure
+
+SAME_ENERGY, SAME_ENTROPY = 1e-3, 0.01  # eV, k_B: two configurations of a family are one
+_NO_SUPERCELL = "box is no supercell of the crystal along the cubic axes: reference taken at a0"
+_FMAX = 1e-4  # eV/Å: 2e-4 k_B
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One relaxed configuration.
+
+    Attributes
+    ----------
+    name : str
+    n_atoms, n_sites : int
+        N and N0.
+    formation_energy_eV, formation_entropy_kB : float
+        Of the model; NaN when it could not be computed.
+    energy_std_eV, entropy_std_kB : float or None
+        Of the model, where it knows its covariance.
+    multiplicity : int or None
+        Orientations and positions per lattice site; None where the box is no supercell.
+    exact : Exact or None
+        What the reference potential says.
+    same_as : str or None
+        An earlier configuration to which this one relaxed.
+    notes : tuple of str
+        What the user should know.
+    atoms : Atoms
+        Relaxed.
+    """
+
+    name: str
+    n_atoms: int
+    n_sites: int
+    formation_energy_eV: float = float("nan")
+    formation_entropy_kB: float = float("nan")
+    energy_std_eV: float | None = None
+    entropy_std_kB: float | None = None
+    multiplicity: int | None = None
+    exact: Exact | None = None
+    same_as: str | None = None
+    notes: tuple[str, ...] = ()
+    atoms: Atoms = field(default_factory=Atoms, repr=False, compare=False)
+
+    @property
+    def net(self) -> int:
+        """N − N0: interstitials minus vacancies."""
+        return self.n_atoms - self.n_sites
+
+    @property
+    def is_saddle(self) -> bool:
+        """Whether an exact check found negative modes."""
+        return self.exact is not None and self.exact.n_negative_modes > 0
+
+    @property
+    def competes(self) -> bool:
+        """Whether it is a state of its own: computed, no saddle, no copy of another one."""
+        return bool(np.isfinite(self.formation_energy_eV)) and not (self.is_saddle or self.same_as)
+
+    def formation_free_energy_eV(self, temperature: float) -> float:
+        """A_f(T), eV; NaN when it could not be computed."""
+        return self.formation_energy_eV - units.kB * temperature * self.formation_entropy_kB
+
+
+class Start(NamedTuple):
+    """A configuration before relaxation, its box, and how to build it for another a0."""
+
+    name: str
+    atoms: Atoms
+    box: Box
+    rebuild: Callable[[float], Atoms] | None
+
+
+def standard_names(lattice: str) -> tuple[str, ...]:
+    """Names of the standard defects of a lattice ("bcc" or "fcc")."""
+    return STANDARD if lattice == "bcc" else STANDARD_FCC
+
+
+def start_of(item: str | Atoms, number: int, crystal: Crystal, size: int, element: str) -> Start:
+    """Build a named defect, or take a structure as it is.
+
+    Parameters
+    ----------
+    item : str or Atoms
+        Name, or a structure of `element`, named by ``info["name"]``.
+    number : int
+        Names a structure without a name.
+    crystal : Crystal
+    size : int
+        Cubic cells per side of a named defect.
+    element : str
+
+    Returns
+    -------
+    Start
+
+    Raises
+    ------
+    ValueError
+        Unknown name (the nearest one is suggested), or a structure that is no periodic crystal.
+    """
+    lattice = crystal.lattice
+    if isinstance(item, Atoms):
+        name = str(item.info.get("name", f"structure_{number}"))
+        check_structure(item, where=name)
+        return Start(name, item, crystal_of_box(item, lattice, crystal.a0, element), None)
+    known = standard_names(lattice)
+    if item not in known:
+        near = get_close_matches(item, known, 1, 0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+        raise ValueError(f"{item!r} is neither a file nor a {lattice} defect; {hint}")
+
+    def rebuild(a0: float) -> Atoms:
+        return build(item, a0, size, element, lattice)
+
+    atoms = rebuild(crystal.a0)
+    return Start(item, atoms, crystal_of_box(atoms, lattice, crystal.a0, element), rebuild)
+
+
+def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
+    """Relax and compute one configuration.
+
+    Parameters
+    ----------
+    start : Start
+    calc : ThiryCalculator
+        Of a model with energy and entropy.
+
+    Returns
+    -------
+    Configuration
+        What goes wrong is noted, not raised; energies are NaN when there is none.
+    """
+    atoms = start.atoms.copy()
+    atoms.calc = calc
+    result = Configuration(start.name, len(atoms), start.box.n_sites, atoms=atoms)
+    notes = [] if start.box.commensurate else [_NO_SUPERCELL]
+    try:
+        outcome = relax(atoms, _FMAX)
+    except (ValueError, RuntimeError) as error:
+        return replace(result, notes=(*notes, f"failed: {error}"))
+    if outcome.lost:
+        return replace(result, notes=(*notes, f"failed: {outcome.reason}"))
+    if not outcome.converged:
+        notes.append(f"{outcome.reason}, largest force {outcome.fmax:.1g} eV/Å")
+    site = Atoms([atoms.symbols[0]], cell=start.box.primitive, pbc=True)
+    n = len(atoms)
+    energy, entropy = (
+        calc.get_property(p, atoms) - n * calc.get_property(p, site)
+        for p in ("energy", "formation_entropy")
+    )
+    return replace(
+        result,
+        formation_energy_eV=float(energy),
+        formation_entropy_kB=float(entropy),
+        energy_std_eV=_std(atoms, calc, "energy"),
+        entropy_std_kB=_std(atoms, calc, "entropy"),
+        multiplicity=degeneracy(atoms, start.box) if start.box.commensurate else None,
+        notes=(*notes, *_extrapolation(atoms, calc)),
+    )
+
+
+def _std(atoms: Atoms, calc: ThiryCalculator, target: str) -> float | None:
+    """Predictive standard deviation, where the model has stored its covariance."""
+    if calc.potential.targets[target].model.leverage_factor is None:
+        return None
+    return float(calc.get_property(f"{target}_std", atoms))
+
+
+def _extrapolation(atoms: Atoms, calc: ThiryCalculator) -> list[str]:
+    target = next(iter(calc.potential.targets.values()))
+    if target.model.leverage_factor is None or np.isnan(target.max_leverage):
+        return []
+    leverage = float(np.max(calc.get_property("leverage", atoms)))
+    if leverage <= target.max_leverage:
+        return []
+    return [f"outside the training data (leverage {leverage:.2g} of {target.max_leverage:.2g})"]
+
+
+def with_exact(
+    configuration: Configuration, start: Start, checker: ExactReference
+) -> Configuration:
+    """Add what the reference potential says; a failure is noted, not raised.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    start : Start
+        Built again at the reference potential's lattice constant where it has a name.
+    checker : ExactReference
+
+    Returns
+    -------
+    Configuration
+    """
+    atoms = start.atoms if start.rebuild is None else start.rebuild(checker.a0)
+    try:
+        exact = checker.values(atoms)
+    except (ValueError, RuntimeError) as error:
+        return replace(configuration, notes=(*configuration.notes, f"no exact value: {error}"))
+    notes = list(configuration.notes)
+    if exact.n_negative_modes:
+        modes = "mode" if exact.n_negative_modes == 1 else "modes"
+        notes.append(f"saddle: {exact.n_negative_modes} negative {modes}")
+    return replace(configuration, exact=exact, notes=tuple(notes))
+
+
+def compared(new: Configuration, earlier: Sequence[Configuration]) -> Configuration:
+    """Note when a configuration has relaxed to an earlier one of its family.
+
+    Parameters
+    ----------
+    new : Configuration
+    earlier : sequence of Configuration
+
+    Returns
+    -------
+    Configuration
+        With `same_as` set when energy and entropy agree to 1 meV and 0.01 k_B.
+    """
+    for old in earlier:
+        if (
+            old.n_sites == new.n_sites
+            and old.net == new.net
+            and abs(old.formation_energy_eV - new.formation_energy_eV) < SAME_ENERGY
+            and abs(old.formation_entropy_kB - new.formation_entropy_kB) < SAME_ENTROPY
+        ):
+            same = old.same_as or old.name
+            return replace(new, same_as=same, notes=(*new.notes, f"relaxed to {same}"))
+    return new
