@@ -38,7 +38,7 @@ def degeneracy(atoms: Atoms, box: Box) -> int:
     Parameters
     ----------
     atoms : Atoms
-        The relaxed defect; one compact defect, smaller than half the box.
+        The relaxed defect; one compact defect, smaller than the box.
     box : Box
         Its commensurate crystal, see `thiry_calc.crystals.crystal_of_box`.
 
@@ -52,15 +52,13 @@ def degeneracy(atoms: Atoms, box: Box) -> int:
     if len(points) == 0:
         return 1
     centre = points.mean(axis=0)
-    to_primitive = box.conventional @ np.linalg.inv(box.primitive)
+    primitive = box.primitive @ np.linalg.inv(box.conventional)
     kinds = (empty - centre, extra - centre)
     order = 0
     for operation in cubic_operations():
-        # the operation about the centre maps the lattice on itself when it shifts a site by a
-        # lattice vector
-        site = -centre
-        shift = (site @ operation.T - site) @ to_primitive
-        on_lattice = np.abs(shift - np.rint(shift)).max() < 4 * _MATCH
+        # it keeps the lattice when, about the centre, it moves the origin by a lattice vector
+        shift = np.linalg.solve(primitive.T, centre - operation @ centre)
+        on_lattice = np.linalg.norm((shift - np.rint(shift)) @ primitive) < _MATCH
         order += bool(on_lattice and all(_same_points(k @ operation.T, k) for k in kinds))
     return 48 // order
 
@@ -79,7 +77,8 @@ def _shape(atoms: Atoms, box: Box) -> tuple[Array, Array]:
     on_site = _near(placed, sites, images, metric, radius)
     points = np.concatenate([sites[~occupied], placed[~on_site]])
     if len(points):
-        points = points - np.rint(points - points[0])  # all next to the first
+        middle = np.angle(np.exp(2j * np.pi * points).mean(axis=0)) / (2 * np.pi)
+        points = points - np.rint(points - middle)  # no defect across the boundary
     cubic = points @ metric @ np.linalg.inv(box.conventional)
     n_empty = int((~occupied).sum())
     return cubic[:n_empty], cubic[n_empty:]

@@ -16,7 +16,7 @@ Checked with AM04: 0.640 eV in 8 cells, 0.642 in 5; 2 meV and 3 % of ν apart.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,8 @@ class Migration:
         1, or 2 with a shallow minimum at the middle of the jump.
     path_fraction, path_eV : ndarray, shape (n_images,)
         Images of the band: fraction of the jump, energy above the minimum.
+    minimum, saddle : Atoms
+        Relaxed, without a calculator.
     """
 
     lattice: str
@@ -74,6 +76,8 @@ class Migration:
     n_saddles: int
     path_fraction: Array
     path_eV: Array
+    minimum: Atoms = field(repr=False)
+    saddle: Atoms = field(repr=False)
 
     def rate(self, temperature: float) -> float:
         """Γ, 1/s, to one given neighbour; 0 at 0 K."""
@@ -147,6 +151,8 @@ def vacancy_migration(
         n_saddles=1 if abs(middle - 0.5) < _OFF_MIDDLE else 2,
         path_fraction=np.array([_fraction(image, ends, jumper) for image in images]),
         path_eV=np.array([image.get_potential_energy() for image in images]) - energies[0],
+        minimum=ends[0].copy(),
+        saddle=saddle.copy(),
     )
 
 

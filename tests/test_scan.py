@@ -1,0 +1,361 @@
+"""Free-energy scans: relaxation, references, families, exact values, output, bad input."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from ase import units
+from ase.io import read, write
+
+from thiry_calc.calculator import ThiryCalculator
+from thiry_calc.cli import main
+from thiry_calc.commands.scan import parse_temperatures
+from thiry_calc.defects import build, supercell
+from thiry_calc.references import list_references, load_reference
+from thiry_calc.relax import relax
+from thiry_calc.scan import scan
+from thiry_calc.scan_report import to_json, write_structures
+
+KELVINS = (0.0, 300.0, 900.0)
+
+
+@pytest.fixture(scope="module")
+def model(make_potential):
+    return make_potential("afs")
+
+
+@pytest.fixture(scope="module")
+def result(model):
+    names = ["vacancy", "divacancy_1nn", "divacancy_2nn", "dumbbell_110"]
+    return scan(names, model, KELVINS, size=4)
+
+
+def by_name(scan_result):
+    return {c.name: c for c in scan_result.configurations}
+
+
+def test_relaxation_finds_the_minimum_of_a_shaken_crystal():
+    atoms = supercell(2.855313, 4)
+    atoms.calc = load_reference("AM04")
+    energy = atoms.get_potential_energy()
+    atoms.rattle(0.1, seed=1)
+    outcome = relax(atoms, 1e-4)
+    assert outcome.converged
+    assert outcome.reason == ""
+    assert np.linalg.norm(atoms.get_forces(), axis=1).max() == outcome.fmax < 1e-4
+    assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+
+
+def test_relaxation_that_runs_out_of_steps_says_so():
+    atoms = supercell(2.855313, 4)
+    atoms.calc = load_reference("AM04")
+    atoms.rattle(0.1, seed=1)
+    outcome = relax(atoms, 1e-9, max_steps=3)
+    assert not outcome.converged
+    assert "3 steps" in outcome.reason
+    assert not outcome.lost
+
+
+def test_relaxation_stops_when_atoms_fall_into_each_other():
+    class Collapse:
+        """An attraction between atoms 0 and 1 without a core."""
+
+        def get_potential_energy(self, atoms=None, force_consistent=False):
+            return float(2.0 * np.linalg.norm(atoms.positions[1] - atoms.positions[0]))
+
+        def get_forces(self, atoms=None, **_):
+            direction = atoms.positions[1] - atoms.positions[0]
+            forces = np.zeros((len(atoms), 3))
+            forces[0] = 2.0 * direction / np.linalg.norm(direction)
+            forces[1] = -forces[0]
+            return forces
+
+    atoms = supercell(2.855313, 4)
+    atoms.calc = Collapse()
+    outcome = relax(atoms, 1e-4)
+    assert outcome.lost
+    assert "1 Å" in outcome.reason
+
+
+def test_formation_energy_and_entropy_by_hand(result, model):
+    c = by_name(result)["vacancy"]
+    calc = ThiryCalculator(model, extrapolation_warning=False)
+    perfect = supercell(model.crystal.a0, 4)
+    for prop, value in (
+        ("energy", c.formation_energy_eV),
+        ("formation_entropy", c.formation_entropy_kB),
+    ):
+        bulk = calc.get_property(prop, perfect) * c.n_atoms / 128
+        assert value == pytest.approx(calc.get_property(prop, c.atoms) - bulk, abs=1e-9)
+    atoms = c.atoms.copy()
+    atoms.calc = calc
+    assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 1e-4
+    expected = c.formation_energy_eV - units.kB * 900 * c.formation_entropy_kB
+    assert c.formation_free_energy_eV(900) == pytest.approx(expected, abs=1e-12)
+
+
+def test_families_and_crossing(result):
+    assert {n: [c.name for c in f] for n, f in result.families.items()} == {
+        -1: ["vacancy"],
+        -2: ["divacancy_1nn", "divacancy_2nn"],
+        1: ["dumbbell_110"],
+    }
+    first, second = result.stable(-2)
+    found = by_name(result)
+    a, b = (found[r.name] for r in (first, second))
+    assert first.end == second.start
+    t = first.end
+    assert a.formation_free_energy_eV(t) == pytest.approx(b.formation_free_energy_eV(t), abs=1e-12)
+    assert a.formation_free_energy_eV(t - 5) < b.formation_free_energy_eV(t - 5)
+
+
+def test_concentration_sums_the_states_of_a_family(result):
+    t = 300.0
+    expected = sum(
+        c.multiplicity * np.exp(-c.formation_free_energy_eV(t) / (units.kB * t))
+        for c in result.families[-2]
+    )
+    assert [c.multiplicity for c in result.families[-2]] == [4, 3]
+    assert result.concentration(-2, t) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_collapsed_structure_is_named(model):
+    shaken = build("vacancy", model.crystal.a0, 4)
+    shaken.rattle(0.02, seed=2)
+    shaken.info["name"] = "mine"
+    found = scan(["vacancy", shaken], model, KELVINS, size=4)
+    mine = by_name(found)["mine"]
+    assert mine.same_as == "vacancy"
+    assert "relaxed to vacancy" in mine.notes
+    assert [r.name for r in found.stable(-1)] == ["vacancy"]
+    assert "relaxed to vacancy" in str(found)
+
+
+def test_one_failure_does_not_end_the_scan(model):
+    broken = supercell(model.crystal.a0, 4)
+    broken.append("Fe")
+    broken.positions[-1] = broken.positions[0] + [0.2, 0.0, 0.0]
+    broken.info["name"] = "broken"
+    found = scan([broken, "vacancy"], model, KELVINS, size=4)
+    assert np.isnan(by_name(found)["broken"].formation_energy_eV)
+    assert "overlap" in by_name(found)["broken"].notes[0]
+    assert np.isfinite(by_name(found)["vacancy"].formation_energy_eV)
+    assert to_json(found)["configurations"][0]["formation_energy_eV"] is None
+    json.dumps(to_json(found), allow_nan=False)
+
+
+def test_a_strained_file_is_compared_to_the_crystal_of_its_own_box(model):
+    atoms = build("vacancy", 1.01 * model.crystal.a0, 4)
+    c = scan([atoms], model, KELVINS).configurations[0]
+    calc = ThiryCalculator(model, extrapolation_warning=False)
+    perfect = supercell(1.01 * model.crystal.a0, 4)
+    bulk = calc.get_property("formation_entropy", perfect)
+    assert abs(bulk) > 0.1  # strained: it does matter
+    entropy = calc.get_property("formation_entropy", c.atoms) - 127 / 128 * bulk
+    assert c.formation_entropy_kB == pytest.approx(entropy, abs=1e-9)
+    assert c.n_sites == 128
+    assert c.multiplicity == 1
+
+
+def test_a_rotated_file_is_compared_to_a0_with_a_note(model):
+    from ase.lattice.cubic import BodyCenteredCubic
+
+    a0 = model.crystal.a0
+    directions = [[1, -1, 0], [1, 1, 0], [0, 0, 1]]
+    atoms = BodyCenteredCubic("Fe", directions=directions, size=(3, 3, 5), latticeconstant=a0)
+    del atoms[0]
+    c = scan([atoms], model, KELVINS).configurations[0]
+    assert c.net == -1
+    assert c.multiplicity is None
+    assert "a0" in c.notes[0]
+    straight = scan(["vacancy"], model, KELVINS, size=4).configurations[0]
+    assert c.formation_energy_eV == pytest.approx(straight.formation_energy_eV, abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def exact(model):
+    names = ["vacancy", "dumbbell_110", "dumbbell_111", "dumbbell_100"]
+    return scan(names, model, KELVINS, size=4, exact=True, reference="AM04")
+
+
+def test_exact_values_are_those_of_the_reference_potential(exact):
+    from training.label import bulk_reference, label
+
+    calc = load_reference("AM04")
+    atoms = build("vacancy", calc.lattice_constant, 4)
+    atoms.calc = calc
+    relax(atoms, 1e-6)
+    expected = label(atoms, calc, bulk_reference(supercell(calc.lattice_constant, 4), calc))
+    found = by_name(exact)["vacancy"].exact
+    assert found.formation_energy_eV == pytest.approx(expected.formation_energy, abs=1e-6)
+    assert found.formation_entropy_kB == pytest.approx(expected.formation_entropy_kB, abs=1e-3)
+    assert found.n_negative_modes == 0
+
+
+def test_saddles_are_recognised(exact):
+    found = by_name(exact)
+    assert not found["dumbbell_110"].is_saddle
+    assert [r.name for r in exact.stable(1)] == ["dumbbell_110"]
+    listed = {c["name"]: c for c in to_json(exact)["configurations"]}
+    for name in ("dumbbell_111", "dumbbell_100"):
+        assert found[name].exact.n_negative_modes > 0
+        assert np.isnan(found[name].exact.formation_entropy_kB)
+        assert any(note.startswith("saddle") for note in found[name].notes)
+        assert listed[name]["formation_entropy_kB"] is None
+        assert set(listed[name]["formation_free_energy_eV"].values()) == {None}
+        assert listed[name]["n_negative_modes"] > 0
+    assert "exact E_f" in str(exact)
+
+
+def test_the_model_can_be_its_own_reference(make_potential):
+    found = scan(["vacancy"], make_potential("pair"), KELVINS, size=4, exact=True)
+    assert found.reference == "model"
+    c = found.configurations[0]
+    assert c.exact.formation_energy_eV == pytest.approx(c.formation_energy_eV, abs=1e-6)
+    assert np.isfinite(c.exact.formation_entropy_kB)
+
+
+def test_migration_of_model_and_reference(model, monkeypatch):
+    monkeypatch.setattr("thiry_calc.scan.MIGRATION_SIZE", {"bcc": 4})
+    seen = []
+
+    def jump(make, perfect, lattice, a0):
+        seen.append((type(make()).__name__, len(perfect), a0))
+        raise RuntimeError("no path here")
+
+    monkeypatch.setattr("thiry_calc.scan.vacancy_migration", jump)
+    found = scan(["vacancy"], model, KELVINS, size=4, exact=True, reference="AM04", migration=True)
+    assert seen == [("ThiryCalculator", 128, model.crystal.a0), ("AM04", 128, 2.855313)]
+    assert found.migration is None
+    assert "no path here" in str(found)
+
+
+def test_structures_are_written_whole(result, tmp_path):
+    paths = write_structures(result, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(p.name for p in paths)
+    assert [p.name for p in paths] == [f"{c.name}.xyz" for c in result.configurations]
+    back = read(tmp_path / "out" / "vacancy.xyz")
+    assert back.info["formation_energy_eV"] == pytest.approx(
+        by_name(result)["vacancy"].formation_energy_eV
+    )
+
+
+# command line
+
+
+@pytest.fixture(scope="module")
+def model_file(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "test.thiry"
+    model.save(path)
+    return str(path)
+
+
+def run(capsys, *arguments):
+    status = main(["scan", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_command_json_contract(model_file, capsys, tmp_path):
+    structure = build("dumbbell_110", 2.87, 4)
+    write(tmp_path / "mine.xyz", structure)
+    status, out, err = run(
+        capsys, "vacancy", tmp_path / "mine.xyz", "--model", model_file, "--size", 4,
+        "--temperatures", "0:600:250", "--json", "--plot", tmp_path / "p.png",
+        "-o", tmp_path / "relaxed",
+    )  # fmt: skip
+    assert status == 0
+    found = json.loads(out)
+    vacancy, mine = found["configurations"]
+    assert (vacancy["name"], vacancy["n_atoms"], vacancy["n_negative_modes"]) == (
+        "vacancy", 127, None,
+    )  # fmt: skip
+    assert mine["name"] == "mine.xyz"
+    assert list(vacancy["formation_free_energy_eV"]) == ["0", "250", "500", "600"]
+    expected = vacancy["formation_energy_eV"] - units.kB * 600 * vacancy["formation_entropy_kB"]
+    assert vacancy["formation_free_energy_eV"]["600"] == pytest.approx(expected, abs=1e-12)
+    assert found["migration"] is None
+    assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+    assert len(list(tmp_path.iterdir())) == 3  # nothing half-written beside it
+    assert (tmp_path / "relaxed" / "mine.xyz.xyz").exists()
+    assert "structure" in err  # progress
+
+
+def test_command_prints_tables(model_file, capsys):
+    status, out, _ = run(
+        capsys, "vacancy", "--model", model_file, "--size", 4, "--temperatures", 300
+    )
+    assert status == 0
+    for words in ("E_f", "A_f(300 K)", "stable configuration", "equilibrium concentrations"):
+        assert words in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["vacency"], "did you mean 'vacancy'"),
+        (["nowhere.xyz"], "no such file"),
+        (["vacancy", "--temperatures", "0:1200"], "start:end:step"),
+        (["vacancy", "--temperatures", "300:100:50"], "start:end:step"),
+        (["vacancy", "--temperatures", "0:100:0"], "start:end:step"),
+        (["vacancy", "--temperatures=-5"], "0 or more"),
+        (["vacancy", "--temperatures", "300,hot"], "0 or more"),
+        (["vacancy", "--temperatures", "nan"], "0 or more"),
+        (["vacancy", "--temperatures", "0:1e9:1e-3"], "larger step"),
+        (["vacancy", "--element", "W"], "does not know the element 'W'"),
+        (["vacancy", "--lattice", "fcc"], "the crystal of model"),
+        (["vacancy", "--size", "2"], "too small"),
+        (["vacancy", "--plot", "scan.txt"], "expected a name ending"),
+        (["vacancy", "--plot", "no/such/scan.png"], "no folder"),
+        (["vacancy", "--reference", "AM04"], "give both"),
+        (["vacancy", "--exact", "--reference", "AM40"], "did you mean 'AM04'"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, words, model_file, capsys):
+    status, out, err = run(capsys, *arguments, "--model", model_file)
+    assert status == 2
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_models_that_cannot_scan(make_potential, model):
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="no entropy part"):
+        scan("vacancy", make_potential(targets=("energy",)), KELVINS)
+    with pytest.raises(ValueError, match="no reference crystal"):
+        scan("vacancy", replace(model, crystal=None), KELVINS)
+    with pytest.raises(ValueError, match="one element"):
+        scan("vacancy", make_potential("power", ("Fe", "W")), KELVINS)
+    with pytest.raises(ValueError, match="temperatures"):
+        scan("vacancy", model, [-1.0])
+
+
+def test_one_element_of_an_alloy_model(make_potential):
+    found = scan("vacancy", make_potential("power", ("Fe", "W")), KELVINS, size=4, element="W")
+    assert set(found.configurations[0].atoms.get_chemical_symbols()) == {"W"}
+    assert found.element == "W"
+
+
+def test_temperature_specifications():
+    assert parse_temperatures("0:1200:100") == [100.0 * n for n in range(13)]
+    assert parse_temperatures("0:1000:300") == [0, 300, 600, 900, 1000]
+    assert parse_temperatures("0:0.3:0.1") == pytest.approx([0, 0.1, 0.2, 0.3], abs=1e-9)
+    assert len(parse_temperatures("0:0.3:0.1")) == 4
+    assert parse_temperatures("600,300,600") == [300, 600]
+    assert parse_temperatures("300:300:10") == [300]
+    assert parse_temperatures("450") == [450]
+
+
+def test_references_are_found_by_entry_point():
+    assert "AM04" in list_references()
+    with pytest.raises(ValueError, match="without a file"):
+        load_reference("M07")
+
+
+def test_no_warnings(model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scan("vacancy", model, KELVINS, size=4)
