@@ -95,7 +95,5 @@ def _translation_invariant(hessian: scipy.sparse.csr_array) -> scipy.sparse.csr_
     shifts = np.kron(np.ones((n, 1)), np.eye(3))
     excess = (hessian @ shifts).reshape(n, 3, 3)
     excess = (excess + excess.transpose(0, 2, 1)) / 2
-    blocks = scipy.sparse.bsr_array(
-        (excess, np.arange(n), np.arange(n + 1)), shape=hessian.shape
-    )
+    blocks = scipy.sparse.bsr_array((excess, np.arange(n), np.arange(n + 1)), shape=hessian.shape)
     return (hessian - blocks).tocsr()

@@ -217,11 +217,14 @@ class Potential:
             elements=tuple(header["elements"]),
             descriptor=descriptor,
             targets={
-                key: _target(spec, {
-                    k.removeprefix(f"{key}."): v
-                    for k, v in arrays.items()
-                    if k.startswith(f"{key}.")
-                })
+                key: _target(
+                    spec,
+                    {
+                        k.removeprefix(f"{key}."): v
+                        for k, v in arrays.items()
+                        if k.startswith(f"{key}.")
+                    },
+                )
                 for key, spec in header["targets"].items()
             },
             crystal=None if crystal is None else Crystal(**crystal),

@@ -1,9 +1,9 @@
 """Structures with energies, forces and stresses of a reference potential, by family.
 
-Families of a bcc or fcc crystal, each with its own use: `rattled` and `strained` cells (elasticity,
-phonons, equation of state), `md_T` (snapshots of Langevin dynamics at T kelvin), `liquid` (melted, then
-held at 2000-3500 K) and `defects` (random vacancy and interstitial clusters on their way to a
-minimum, and shaken at it). Test sets are made with another seed: independent trajectories.
+Families of a bcc crystal, each with its own use: `rattled` and `strained` cells (elasticity,
+phonons, equation of state), `md_T` (snapshots of Langevin dynamics at T kelvin), `liquid` (melted,
+then held at 2000-3500 K) and `defects` (random vacancy and interstitial clusters on their way to
+a minimum, and shaken at it). Test sets are made with another seed: independent trajectories.
 """
 
 from collections.abc import Callable, Iterator
@@ -105,7 +105,7 @@ def liquid(a0: float, calc: Any, rng: Generator) -> Iterator[Atoms]:
 
 
 def defects(a0: float, calc: Any, rng: Generator) -> Iterator[Atoms]:
-    """A random cluster of 1-4 vacancies or interstitials in 128 or 250 sites.
+    """Make a random cluster of 1-4 vacancies or interstitials in 128 or 250 sites.
 
     Roughly relaxed (0.3 eV/Å), then relaxed (1e-3), then shaken by 0.02-0.1 Å.
     """

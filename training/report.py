@@ -51,7 +51,7 @@ def parity_plot(
 
 
 def markdown_table(table: ErrorTable, unit: str) -> str:
-    """An error table as Markdown.
+    """Write an error table as Markdown.
 
     Parameters
     ----------
@@ -62,10 +62,9 @@ def markdown_table(table: ErrorTable, unit: str) -> str:
     -------
     str
     """
-    lines = [f"| family | n | MAE ({unit}) | RMSE ({unit}) | max ({unit}) |", "|---|---|---|---|---|"]
+    lines = [f"| family | n | MAE ({unit}) | RMSE | max |", "|---|---|---|---|---|"]
     for group in table.groups:
         row = table[group]
-        lines.append(
-            f"| {group} | {row['n']:.0f} | {row['mae']:.4g} | {row['rmse']:.4g} | {row['max']:.4g} |"
-        )
+        errors = f"{row['mae']:.4g} | {row['rmse']:.4g} | {row['max']:.4g}"
+        lines.append(f"| {group} | {row['n']:.0f} | {errors} |")
     return "\n".join(lines)

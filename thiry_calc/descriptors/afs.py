@@ -85,7 +85,10 @@ class AFS(ThreeBodyDescriptor):
         n, channels = self.n_max, range(self._n_species)
         if self.products == "diagonal":
             pairs = [
-                (a * n + k, b * n + k) for a in channels for b in channels if a <= b
+                (a * n + k, b * n + k)
+                for a in channels
+                for b in channels
+                if a <= b
                 for k in range(n)
             ]
         else:

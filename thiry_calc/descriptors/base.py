@@ -34,12 +34,12 @@ class Descriptor(Protocol):
         """Names of the K features, in order."""
 
     def values(self, structure: NeighborList | Atoms) -> Array:
-        """Per-atom features, shape (N, K)."""
+        """Return the per-atom features, shape (N, K)."""
 
     def pull(
         self, nl: NeighborList, weights: Array, mix: Array | None = None
     ) -> tuple[Array, Array]:
-        """Site values and pair forces of weighted features.
+        """Return site values and pair forces of weighted features.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Descriptor(Protocol):
         """
 
     def push(self, nl: NeighborList) -> tuple[Array, Array, Array]:
-        """Summed design rows.
+        """Return the summed design rows.
 
         Returns
         -------
@@ -120,13 +120,11 @@ def check_elements(elements: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def chunks(n_atoms: int) -> int:
-    """Number of blocks of atoms for a parallel kernel: a few per thread balance the load."""
+    """Return the number of blocks of atoms for a parallel kernel: a few per thread."""
     return max(1, min(n_atoms, 4 * numba.get_num_threads()))
 
 
-def as_targets(
-    weights: Array, mix: Array | None, n_features: int
-) -> tuple[Array, Array, bool]:
+def as_targets(weights: Array, mix: Array | None, n_features: int) -> tuple[Array, Array, bool]:
     """Bring weights to shape (T, K) with a mixture of shape (T,); tell whether T was given."""
     weights = np.asarray(weights, dtype=float)
     many = weights.ndim == 2

@@ -1,6 +1,7 @@
 """Several descriptors side by side as one: φ = (φ_1, φ_2, …) over one neighbour list."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,8 +42,8 @@ class Combined:
     @property
     def columns(self) -> list[slice]:
         """The columns of each part."""
-        ends = np.cumsum([0] + [part.n_features for part in self.parts])
-        return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        ends = np.cumsum([0] + [part.n_features for part in self.parts]).tolist()
+        return [slice(a, b) for a, b in pairwise(ends)]
 
     def values(self, structure: NeighborList | Atoms) -> Array:
         """Per-atom features, shape (N, K)."""
@@ -66,7 +67,7 @@ class Combined:
         return (sites if many else sites[:, 0]), pair_forces
 
     def push(self, nl: NeighborList) -> tuple[Array, Array, Array]:
-        """Summed design rows; see `Descriptor.push`."""
+        """Return the summed design rows; see `Descriptor.push`."""
         rows = [part.push(nl) for part in self.parts]
         return (
             np.concatenate([r[0] for r in rows]),

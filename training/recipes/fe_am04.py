@@ -27,7 +27,6 @@ from thiry_calc.defects import STANDARD, build, supercell
 from thiry_calc.descriptors import AFS, Combined, Pair, PowerSpectrum
 from thiry_calc.linear import TSQR, LinearModel, error_table
 from thiry_calc.linear.errors import ErrorTable
-from thiry_calc.neighbors import neighbors_of
 from thiry_calc.potential import Crystal, Potential, Target
 from training.assemble import Reference, Sigma, energy_statistics, feature_sums
 from training.crystal import hbar_omega
@@ -109,9 +108,7 @@ def database_rows(frames: list[Atoms], executor: Executor, seed: int) -> Databas
     for piece in pieces:
         for atoms in piece:
             atoms.calc.results.pop("forces", None)  # nothing that the workers need
-    rows = list(
-        tqdm(executor.map(_relative_features, pieces), total=len(pieces), desc="database")
-    )
+    rows = list(tqdm(executor.map(_relative_features, pieces), total=len(pieces), desc="database"))
     order = np.random.default_rng(seed).permutation(len(frames))
     held_out = np.zeros(len(frames), dtype=bool)
     held_out[order[: len(frames) // 10]] = True
@@ -154,32 +151,46 @@ def strained_bulk(seed: int, phi_0: Array) -> tuple[Array, Array]:
 
 
 def _subset(descriptor: Combined, parts: tuple[int, ...]) -> NDArray[np.int64]:
-    return np.concatenate(
-        [np.arange(descriptor.n_features)[descriptor.columns[p]] for p in parts]
-    )
+    return np.concatenate([np.arange(descriptor.n_features)[descriptor.columns[p]] for p in parts])
 
 
-def fit_energy(data: Database, reference: Reference, seed: int) -> tuple[TSQR, LinearModel]:
-    """Energy model of the parts `SHARED`, from scratch.
+def make_frames(counts: dict[str, int], executor: Executor, seed: int) -> list[Atoms]:
+    """Labelled structures of all families, made in the workers.
 
     Parameters
     ----------
-    data : Database
-    reference : Reference
-        Of the shared parts.
+    counts : dict of str to int
+    executor : Executor
     seed : int
 
     Returns
     -------
-    statistics : TSQR
-    model : LinearModel
+    list of Atoms
+    """
+    tasks = [
+        executor.submit(make_family, name, count, LATTICE_CONSTANT, AM04(), seed)
+        for name, count in counts.items()
+    ]
+    return [atoms for task in tqdm(tasks, desc="energy data") for atoms in task.result()]
+
+
+def fit_energy(data: Database, frames: list[Atoms], reference: Reference) -> LinearModel:
+    """Energy model of the parts `SHARED`.
+
+    Parameters
+    ----------
+    data : Database
+    frames : list of Atoms
+        With energies, forces and stresses.
+    reference : Reference
+        Of the shared parts.
+
+    Returns
+    -------
+    LinearModel
     """
     shared = Combined(tuple(PARTS[p] for p in SHARED))
-    calc = AM04()
-    statistics = TSQR(shared.n_features)
-    for name, count in TRAIN.items():
-        frames = make_family(name, count, LATTICE_CONSTANT, calc, seed)
-        statistics = statistics + energy_statistics(frames, shared, reference, SIGMA, name)
+    statistics = energy_statistics(frames, shared, reference, SIGMA, "energy rows")
     use = ~data.held_out
     columns = _subset(Combined(PARTS), SHARED)
     statistics.update(
@@ -187,7 +198,7 @@ def fit_energy(data: Database, reference: Reference, seed: int) -> tuple[TSQR, L
         data.formation_energy[use],
         np.full(use.sum(), 1 / SIGMA_FORMATION),
     )
-    return statistics, fit(statistics, penalty_groups(Combined(PARTS), SHARED))
+    return fit(statistics, penalty_groups(Combined(PARTS), SHARED))
 
 
 def fit_entropy(
@@ -236,36 +247,35 @@ class EnergyTest:
     stress: tuple[Array, Array]
 
 
-def test_energy(potential: Potential, seed: int) -> EnergyTest:
+def compare_energy(potential: Potential, frames: list[Atoms]) -> EnergyTest:
     """Compare the model with AM04 on structures it has not seen.
 
     Parameters
     ----------
     potential : Potential
-    seed : int
+    frames : list of Atoms
+        With energies, forces and stresses of AM04.
 
     Returns
     -------
     EnergyTest
     """
-    families: list[str] = []
+    families = [atoms.info["family"] for atoms in frames]
     force_families: list[str] = []
     columns: list[list[Array]] = [[] for _ in range(6)]
-    for name, count in TEST.items():
-        for atoms in make_family(name, count, LATTICE_CONSTANT, AM04(), seed):
-            work = atoms.copy()
-            work.calc = ThiryCalculator(potential, extrapolation_warning=False)
-            n = len(atoms)
-            values = (
-                np.array([atoms.get_potential_energy() / n]),
-                np.array([work.get_potential_energy() / n]),
-                atoms.get_forces().ravel(), work.get_forces().ravel(),
-                atoms.get_stress(), work.get_stress(),
-            )  # fmt: skip
-            for column, value in zip(columns, values, strict=True):
-                column.append(value)
-            families.append(name)
-            force_families += [name] * (3 * n)
+    for atoms in tqdm(frames, desc="energy test"):
+        work = atoms.copy()
+        work.calc = ThiryCalculator(potential, extrapolation_warning=False)
+        n = len(atoms)
+        values = (
+            np.array([atoms.get_potential_energy() / n]),
+            np.array([work.get_potential_energy() / n]),
+            atoms.get_forces().ravel(), work.get_forces().ravel(),
+            atoms.get_stress(), work.get_stress(),
+        )  # fmt: skip
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+        force_families += [atoms.info["family"]] * (3 * n)
     e, e_hat, f, f_hat, s, s_hat = (np.concatenate(column) for column in columns)
     return EnergyTest(families, (e, e_hat), force_families, (f, f_hat), (s, s_hat))
 
@@ -329,23 +339,18 @@ def main() -> None:
     frames = load_database(args.database)
     with make_executor(args.workers) as executor:
         data = database_rows(frames, executor, args.seed)
-    crystal_atoms = supercell(LATTICE_CONSTANT, 6)
-    crystal_atoms.calc = AM04()
-    phi_0 = Combined(PARTS).values(crystal_atoms)[0]
-    energy_0 = crystal_atoms.get_potential_energy() / len(crystal_atoms)
+        training = make_frames(TRAIN, executor, args.seed)
+        test = make_frames(TEST, executor, args.seed + 1)
+    perfect = supercell(LATTICE_CONSTANT, 6)
+    perfect.calc = AM04()
+    phi_0 = Combined(PARTS).values(perfect)[0]
+    energy_0 = perfect.get_potential_energy() / len(perfect)
     bulk = strained_bulk(args.seed, phi_0)
     shared, afs = (_subset(Combined(PARTS), parts) for parts in (SHARED, PUBLISHED))
-    statistics, energy = fit_energy(data, Reference(phi_0[shared], energy_0), args.seed)
-    crystal = Crystal(
-        "bcc", LATTICE_CONSTANT, {"Fe": hbar_omega(supercell(LATTICE_CONSTANT, 8), AM04())}
-    )
-    training = [
-        atoms
-        for name, count in TRAIN.items()
-        for atoms in make_family(name, count, LATTICE_CONSTANT, AM04(), args.seed)
-    ]
+    energy = fit_energy(data, training, Reference(phi_0[shared], energy_0))
     limit = _largest_leverage(energy, training, phi_0[shared])
     energy_target = Target(energy, SHARED, phi_0[None, shared], np.array([energy_0]), limit)
+    crystal = Crystal("bcc", LATTICE_CONSTANT, {"Fe": hbar_omega(perfect, AM04())})
     for name, parts, columns in (
         ("Fe-AM04", SHARED, shared),
         ("Fe-AM04-AFS", PUBLISHED, afs),
@@ -361,16 +366,15 @@ def main() -> None:
             },
             crystal,
         )
-        _write(potential, data, bulk, parts, args.output / name, args.seed + 1)
+        _write(potential, data, bulk, compare_energy(potential, test), args.output / name)
 
 
 def _write(
-    potential: Potential, data: Database, bulk: tuple[Array, Array], parts: tuple[int, ...],
-    folder: Path, test_seed: int,
-) -> None:  # fmt: skip
+    potential: Potential, data: Database, bulk: tuple[Array, Array], test: EnergyTest, folder: Path
+) -> None:
     """Test a model and write its file, card, plots and reference values."""
     folder.mkdir(parents=True, exist_ok=True)
-    test = test_energy(potential, test_seed)
+    parts = potential.target("entropy").parts
     tables = {
         "energy (meV/atom)": error_table(
             1e3 * test.per_atom[1], 1e3 * test.per_atom[0], test.families
