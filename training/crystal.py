@@ -38,7 +38,7 @@ def relaxed_lattice_constant(calc: Any, guess: float, element: str, lattice: str
     def energy(a0: float) -> float:
         crystal = supercell(a0, 4, element, lattice)
         crystal.calc = calc
-        return crystal.get_potential_energy() / len(crystal)
+        return float(crystal.get_potential_energy()) / len(crystal)
 
     bounds = (0.97 * guess, 1.03 * guess)
     return float(minimize_scalar(energy, bounds=bounds, options={"xatol": 1e-7}).x)

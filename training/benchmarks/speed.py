@@ -98,7 +98,7 @@ def snap_time() -> float:
         seconds.append((time.perf_counter() - start) / steps)
     n_atoms = lmp.get_natoms()
     lmp.close()
-    return min(seconds) / n_atoms * 1e6
+    return float(min(seconds) / n_atoms * 1e6)
 
 
 def measure() -> dict[str, float]:
