@@ -28,6 +28,9 @@ _REACH = 4.0  # Å, r_c
 _WIDTH = 0.25  # Å, σ, and the spacing of R
 _FARTHEST = 30.0  # Å, last R
 _EXTREMES = 48  # values of f kept from either end
+LENGTH = 2 + 2 * _EXTREMES + int(_FARTHEST / _WIDTH)
+"""Length of a fingerprint."""
+
 TOLERANCE = 5e-4  # largest difference of fingerprints
 ENERGY_TOLERANCE = 1e-5  # eV
 ENTROPY_TOLERANCE = 1e-3  # k_B
@@ -112,7 +115,7 @@ def first_equals(
     -------
     list of int
     """
-    prints = np.array(fingerprints).reshape(len(fingerprints), -1)
+    prints = np.array(fingerprints).reshape(len(fingerprints), LENGTH)
     e = np.zeros(len(prints)) if energies is None else np.asarray(energies, float)
     s = np.full(len(prints), np.nan) if entropies is None else np.asarray(entropies, float)
     new = np.zeros(len(prints), bool)

@@ -191,13 +191,14 @@ def frame(attempt: Attempt) -> Atoms:
     Returns
     -------
     Atoms
-        ``info`` has ``formation_entropy_kB``, ``formation_energy``, ``family``, ``group`` (such as
-        "v0_i2"), ``name``, ``n_sites``; the calculator holds energy (eV) and forces (eV/Å).
+        ``info`` has ``formation_entropy_kB``, ``formation_energy``, ``family``, ``group`` (see
+        `group_of`), ``name``, ``n_sites``; the calculator holds energy (eV) and forces (eV/Å).
     """
     if attempt.atoms is None or attempt.label is None:
         raise ValueError(f"attempt {attempt.index} of family {attempt.family} has no structure")
     atoms = attempt.atoms.copy()
     forces = atoms.arrays.pop("forces")
+    atoms.info["group"] = group_of(attempt)
     atoms.info["formation_energy"] = attempt.label.formation_energy
     atoms.info["formation_entropy_kB"] = attempt.label.formation_entropy_kB
     atoms.calc = SinglePointCalculator(atoms, energy=attempt.label.energy, forces=forces)
@@ -307,13 +308,23 @@ def _fates(fates: Counter[str]) -> dict[str, Any]:
 
 
 def group_of(attempt: Attempt) -> str:
-    """Net defect number of a configuration: "vacancies 2", "interstitials 3" or "balanced"."""
+    """Net number of defects: "V2" for two vacancies, "I3" for three interstitials, or "balanced".
+
+    Parameters
+    ----------
+    attempt : Attempt
+        With atoms.
+
+    Returns
+    -------
+    str
+    """
     if attempt.atoms is None:
         raise ValueError(f"attempt {attempt.index} of family {attempt.family} has no structure")
     net = len(attempt.atoms) - int(attempt.atoms.info["n_sites"])
     if net == 0:
         return "balanced"
-    return f"{'interstitials' if net > 0 else 'vacancies'} {abs(net)}"
+    return f"{'I' if net > 0 else 'V'}{abs(net)}"
 
 
 def _statistics(values: list[float]) -> dict[str, float | int | None]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import eigsh
 
 from thiry_calc.harmonic import HarmonicThermodynamics, formation_entropy
+from thiry_calc.hessian import finite_difference_hessian
 
 Array = NDArray[np.float64]
 
@@ -106,45 +107,17 @@ def hessian(atoms: Atoms, calc: Any, method: str = "analytic") -> sp.csr_matrix:
     if method == "phonopy":
         from thiry_calc.phonopy_io import force_constants
 
-        return _clean(np.asarray(force_constants(atoms, calc, distance=DISTANCE)), len(atoms))
+        return sp.csr_matrix(force_constants(atoms, calc, distance=DISTANCE)[0])
     if method == "finite-differences":
-        return _clean(_differences(atoms, calc), len(atoms))
+        return sp.csr_matrix(finite_difference_hessian(atoms, calc, step=DISTANCE))
     if method != "analytic":
-        raise ValueError(f"unknown Hessian method {method!r}; expected one of {METHODS}")
+        raise ValueError(f"unknown Hessian method {method!r}; expected one of {', '.join(METHODS)}")
     if not hasattr(calc, "get_hessian"):
         raise ValueError(
             f"{type(calc).__name__} has no analytic Hessian; "
             'use method = "phonopy" or "finite-differences"'
         )
     return sp.csr_matrix(calc.get_hessian(atoms))
-
-
-def _differences(atoms: Atoms, calc: Any) -> Array:
-    """−∂F/∂R by central differences, (3N, 3N)."""
-    work = atoms.copy()
-    work.calc = calc
-    start = work.get_positions()
-    rows = np.empty((start.size, start.size))
-    for k in range(start.size):
-        pair = []
-        for sign in (1.0, -1.0):
-            moved = start.copy()
-            moved.flat[k] += sign * DISTANCE
-            work.set_positions(moved)
-            pair.append(work.get_forces().ravel())
-        rows[k] = (pair[1] - pair[0]) / (2 * DISTANCE)
-    return rows
-
-
-def _clean(matrix: Array, n: int) -> sp.csr_matrix:
-    """Symmetric and translation-invariant part of a numerical Hessian: (1 − P0) H (1 − P0)."""
-    if matrix.ndim == 4:  # phonopy's (N, N, 3, 3)
-        matrix = matrix.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
-    blocks = matrix.reshape(n, 3, n, 3)
-    blocks = blocks - blocks.mean(axis=0, keepdims=True)
-    blocks = blocks - blocks.mean(axis=2, keepdims=True)
-    full = blocks.reshape(3 * n, 3 * n)
-    return sp.csr_matrix(0.5 * (full + full.T))
 
 
 def log_det(matrix: sp.csr_matrix, atoms: Atoms) -> float:

@@ -18,6 +18,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from thiry_calc.symmetry import LENGTH
 from training.label import Label
 from training.recipe import Recipe
 from training.sampling import Attempt, attempt
@@ -156,7 +157,7 @@ def _arrays(attempts: list[Attempt]) -> dict[str, NDArray[Any]]:
         "energy_eV": np.array([x.energy for x in labels]),
         "formation_energy_eV": np.array([x.formation_energy for x in labels]),
         "formation_entropy_kB": np.array([x.formation_entropy_kB for x in labels]),
-        "fingerprint": np.array([a.fingerprint for a in good]).reshape(len(good), -1),
+        "fingerprint": np.array([a.fingerprint for a in good]).reshape(len(good), LENGTH),
     }
     spectra = [x.eigenvalues for x in labels if x.eigenvalues is not None]
     if spectra:
