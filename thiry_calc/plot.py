@@ -76,9 +76,10 @@ def plot_scan(scan: "Scan", path: str | Path) -> None:
     _concentrations(figure.add_subplot(grid[len(rows), :half]), scan, nets)
     if scan.migration is not None:
         _diffusivities(figure.add_subplot(grid[len(rows), half:]), scan, scan.migration)
+    exact = f"  (circles: exact, {scan.reference})" if scan.reference else ""
     figure.suptitle(
         f"{scan.model}: formation free energies of defects in {scan.lattice} {scan.element}, "
-        "constant volume",
+        f"constant volume{exact}",
         fontsize=12,
     )
     path = Path(path)
@@ -128,7 +129,7 @@ def _family(axes: Any, scan: "Scan", net: int) -> None:
 
 def _exact_points(axes: Any, scan: "Scan", c: "Configuration", colour: str) -> None:
     """Exact A_f(T) as circles."""
-    if c.exact is None or c.is_saddle or colour == _OTHER:
+    if c.exact is None or c.is_saddle:
         return
     t = np.array(scan.temperatures)
     t = t[:: max(1, len(t) // 6)]
