@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -216,6 +217,16 @@ def test_the_model_can_be_its_own_reference(make_potential):
     assert np.isfinite(c.exact.formation_entropy_kB)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Fe-AM04", "AM04"), ("Fe-AM04-AFS", "AM04"), ("W-AM04", "model")],
+)
+def test_the_reference_is_the_one_the_model_is_named_for(name, expected, make_potential):
+    named = replace(make_potential("pair"), name=name)
+    found = scan("vacancy", named, KELVINS, size=4, exact=True)
+    assert found.reference == expected
+
+
 def test_migration_of_model_and_reference(model, monkeypatch):
     monkeypatch.setattr("thiry_calc.scan.MIGRATION_SIZE", {"bcc": 4})
     seen = []
@@ -321,8 +332,6 @@ def test_bad_input_is_one_sentence(arguments, words, model_file, capsys):
 
 
 def test_models_that_cannot_scan(make_potential, model):
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match="no entropy part"):
         scan("vacancy", make_potential(targets=("energy",)), KELVINS)
     with pytest.raises(ValueError, match="no reference crystal"):

@@ -133,8 +133,8 @@ def scan(
         Add the exact values of a reference potential.
     reference : str, optional
         Its name in the entry-point group ``thiry.references``, or "model": the Hessian of the
-        model's own energy. By default the one that the model is named for ("Fe-AM04": AM04), else
-        "model".
+        model's own energy. By default the one that the model is named for ("Fe-AM04",
+        "Fe-AM04-AFS": AM04), else "model".
     migration : bool
         Add the jump of the vacancy.
     progress : bool
@@ -220,8 +220,9 @@ def _reference(potential: Potential, element: str, reference: str | None) -> str
     """Return the reference potential that a model is named for, or its own energy."""
     if reference is not None:
         return reference
-    named = potential.name.removeprefix(f"{element}-")
-    return named if named in list_references() else OWN
+    parts = potential.name.split("-")  # element, reference potential, and what else there is
+    named = [name for name in list_references() if element in parts and name in parts]
+    return named[0] if named else OWN
 
 
 def _with_migration(result: Scan, calc: ThiryCalculator, checker: ExactReference | None) -> Scan:
