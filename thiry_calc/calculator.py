@@ -213,6 +213,13 @@ class ThiryCalculator(Calculator):
         hbar_omega = np.array([crystal.hbar_omega[e] for e in self.potential.elements])
         return np.log(units.kB * t / hbar_omega)[species]
 
+    @property
+    def has_uncertainty(self) -> bool:
+        """Whether the model was stored with a covariance: std and leverage need it."""
+        return any(
+            target.model.leverage_factor is not None for target in self.potential.targets.values()
+        )
+
     def _needs_entropy(self) -> None:
         self.potential.target("entropy")
 

@@ -14,9 +14,11 @@ with exit status 1; ``THIRY_DEBUG=1`` shows the traceback instead.
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
+from typing import Any
 
 GROUP = "thiry.commands"
 
@@ -82,8 +84,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     args = build_parser(argv).parse_args(argv)
     try:
-        return args.run(args) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            status = args.run(args) or 0
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:
+        # the reader has gone (`thiry ... | head`); nothing more can be written, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("thiry: interrupted", file=sys.stderr)
@@ -92,6 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error, status=2)
     except (RuntimeError, OSError, ImportError) as error:
         return _report(error, status=1)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"thiry: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _report(error: Exception, status: int) -> int:

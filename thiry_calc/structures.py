@@ -8,12 +8,13 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
+from ase.io import read, write
 from ase.io.formats import filetype
 
 R_OVERLAP = 0.5  # Å; no pair of atoms is closer in matter
@@ -74,6 +75,30 @@ def _read(path: Path, index: str) -> list[Atoms]:
 def _frames(structures: Atoms | list[Atoms]) -> list[Atoms]:
     """`ase.io.read` gives one structure for an index such as "-1", a list for a slice."""
     return [structures] if isinstance(structures, Atoms) else list(structures)
+
+
+def write_structures(path: str | Path, frames: list[Atoms]) -> None:
+    """Write structures and their results as extended xyz, atomically.
+
+    Parameters
+    ----------
+    path : str or Path
+        Compressed when it ends in ``.xz``, ``.gz`` or ``.bz2``.
+    frames : list of Atoms
+
+    Raises
+    ------
+    OSError
+        When the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    # the name keeps its end, which tells ase.io how to compress
+    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    try:
+        write(partial, frames, format="extxyz")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def check_structure(atoms: Atoms, where: str = "the structure") -> None:
