@@ -14,8 +14,9 @@ from thiry_calc.defects import STANDARD, supercell
 from thiry_calc.structures import read_structures
 from thiry_calc.symmetry import fingerprint, first_equals
 from training import shards as shards_module
+from training.database import load_database
 from training.executors import make_executor
-from training.generate import generate, load_database
+from training.generate import generate
 from training.label import bulk_reference, label
 from training.recipe import parse_recipe
 from training.references.am04 import AM04, LATTICE_CONSTANT

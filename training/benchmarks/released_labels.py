@@ -14,9 +14,9 @@ constant that the ratio (N − 3)/(N0 − 3) would make,
     c = ln det′H_bulk / [(N0 − 1)(N0 − 3)]  =  0.00624 k_B at 1024 sites.
 
 (N/N0 applied to entropies at 1000 K would make 3 [ln(k_B T/ħω̄) + 1]/N0 = 0.00655.) The comparison
-cannot be sharper than their lattice constant: 1e-5 Å of it moves di-interstitials by 1.4e-3 k_B. With
-hundreds of labels in a few k_B some coincide by chance: the same count with the released labels
-shifted by 0.01 to 0.2 k_B says how many.
+cannot be sharper than their lattice constant: 1e-5 Å of it moves di-interstitials by 1.4e-3 k_B.
+With hundreds of labels in a few k_B some coincide by chance: the same count with the released
+labels shifted by 0.01 to 0.2 k_B says how many.
 
 Found with `training/recipes/iron_entropy_3k.toml`: 23.5 % of 310 single- and di-interstitials
 coincide with an I2 label to 3e-4 k_B, 7.8 ± 2.0 % by chance.
@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thiry_calc.defects import supercell
-from training.generate import load_database
+from training.database import load_database
 from training.label import bulk_reference
 from training.sampling import load_reference
 

@@ -1,0 +1,200 @@
+"""The files of a database: raw shards, extended xyz for everyone, and an index of what was kept.
+
+    folder/attempts/<hash>.npz    every attempt, at full precision (`training.shards`)
+    folder/<hash>.xyz.xz          the kept ones of a shard, with their labels
+    folder/index.json             names of the shards and numbers of the kept attempts
+
+The index is written last: a folder without one is unfinished.
+"""
+
+import json
+import lzma
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+
+from training.label import Label
+from training.recipe import Recipe
+from training.sampling import Attempt, lattice_constant
+from training.shards import Shard, read_shard, write_atomically
+
+INDEX = "index.json"
+RAW = "attempts"
+"""Sub-folder of the shards as the workers wrote them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one attempt.
+
+    Attributes
+    ----------
+    shard : Shard
+    attempt : Attempt
+    fate : str
+        "kept", "duplicate", "standard scan", or the reason of a failure.
+    """
+
+    shard: Shard
+    attempt: Attempt
+    fate: str
+
+
+def kept(outcomes: Sequence[Outcome]) -> Iterator[tuple[Shard, Attempt, Label]]:
+    """Go through the kept attempts.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+
+    Yields
+    ------
+    Shard, Attempt, Label
+    """
+    for o in outcomes:
+        if o.fate == "kept" and o.attempt.label is not None:
+            yield o.shard, o.attempt, o.attempt.label
+
+
+def group_of(attempt: Attempt) -> str:
+    """Net number of defects: "V2" for two vacancies, "I3" for three interstitials, or "balanced".
+
+    Parameters
+    ----------
+    attempt : Attempt
+        With atoms.
+
+    Returns
+    -------
+    str
+    """
+    if attempt.atoms is None:
+        raise ValueError(f"attempt {attempt.index} of family {attempt.family} has no structure")
+    net = len(attempt.atoms) - int(attempt.atoms.info["n_sites"])
+    if net == 0:
+        return "balanced"
+    return f"{'I' if net > 0 else 'V'}{abs(net)}"
+
+
+def frame(attempt: Attempt) -> Atoms:
+    """Structure of a kept attempt with its labels.
+
+    Parameters
+    ----------
+    attempt : Attempt
+        With atoms and label.
+
+    Returns
+    -------
+    Atoms
+        ``info`` has ``formation_entropy_kB``, ``formation_energy``, ``family``, ``group`` (see
+        `group_of`), ``name``, ``n_sites``; the calculator holds energy (eV) and forces (eV/Å).
+    """
+    if attempt.atoms is None or attempt.label is None:
+        raise ValueError(f"attempt {attempt.index} of family {attempt.family} has no structure")
+    atoms = attempt.atoms.copy()
+    forces = atoms.arrays.pop("forces")
+    atoms.info["group"] = group_of(attempt)
+    atoms.info["formation_energy"] = attempt.label.formation_energy
+    atoms.info["formation_entropy_kB"] = attempt.label.formation_entropy_kB
+    atoms.calc = SinglePointCalculator(atoms, energy=attempt.label.energy, forces=forces)
+    return atoms
+
+
+def load_database(folder: str | Path) -> list[Atoms]:
+    """Read the configurations that a finished run has kept.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Returns
+    -------
+    list of Atoms
+        As `frame` makes them, in the order of the recipe.
+
+    Raises
+    ------
+    FileNotFoundError
+        No finished database there.
+    RuntimeError
+        A shard is missing or damaged.
+    """
+    folder = Path(folder).expanduser()
+    path = folder / INDEX
+    if not path.is_file():
+        raise FileNotFoundError(2, "no finished database (index.json)", str(path))
+    atoms = []
+    for entry in json.loads(path.read_text(encoding="utf-8"))["shards"]:
+        path = folder / RAW / f"{entry['name']}.npz"
+        attempts = {a.index: a for a in read_shard(path)}
+        atoms += [frame(attempts[n]) for n in entry["kept"]]
+    return atoms
+
+
+def write_frames(outcomes: Sequence[Outcome], folder: Path) -> None:
+    """Write a compressed extended xyz file per shard with anything left; remove any others.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+    folder : Path
+    """
+    groups: dict[str, list[Atoms]] = {}
+    for shard, attempt, _ in kept(outcomes):
+        groups.setdefault(shard.name, []).append(frame(attempt))
+    for name, frames in groups.items():
+        text = StringIO()
+        write(text, frames, format="extxyz")
+        contents = lzma.compress(text.getvalue().encode(), preset=1)
+        path = folder / f"{name}.xyz.xz"
+        if not path.exists() or path.read_bytes() != contents:
+            write_atomically(path, contents)
+    for path in folder.glob("*.xyz.xz"):
+        if path.name.removesuffix(".xyz.xz") not in groups:
+            path.unlink()  # of an earlier recipe in this folder
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    document : dict
+    """
+    write_atomically(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def index(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """List the kept attempts by shard, with what made them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    outcomes : sequence of Outcome
+
+    Returns
+    -------
+    dict
+    """
+    indices: dict[str, list[int]] = {}
+    for shard, attempt, _ in kept(outcomes):
+        indices.setdefault(shard.name, []).append(attempt.index)
+    return {
+        "n_configurations": sum(map(len, indices.values())),
+        "reference": {
+            "potential": recipe.potential,
+            "lattice": recipe.lattice,
+            "a0_A": lattice_constant(recipe),
+            "sizes": list(recipe.sizes),
+            "hessian": recipe.method,
+        },
+        "shards": [{"name": name, "kept": numbers} for name, numbers in indices.items()],
+    }
