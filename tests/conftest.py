@@ -4,14 +4,11 @@ Energies are a Morse-like pair part (so that crystals hold together) plus a rand
 part; entropies are random. The coefficients are scaled to forces of about 1 eV/Å.
 """
 
-from dataclasses import replace
-
+import numba
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import bulk
 
-from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.descriptors import AFS, Combined, OneBody, Pair, PowerSpectrum
 from thiry_calc.linear import LinearModel
 from thiry_calc.potential import Crystal, Potential, Target
@@ -28,8 +25,11 @@ def _descriptors(kind, elements):
     return {
         "afs": (OneBody(channels), Pair(R_CUT, 6, channels), afs),
         "afs_only": (afs,),
-        "power": (OneBody(channels), Pair(R_CUT, 6, channels),
-                  PowerSpectrum(R_CUT, 3, 3, channels)),
+        "power": (
+            OneBody(channels),
+            Pair(R_CUT, 6, channels),
+            PowerSpectrum(R_CUT, 3, 3, channels),
+        ),
         "pair": (OneBody(channels), Pair(R_CUT, 6, channels)),
     }[kind]
 
@@ -107,6 +107,12 @@ def build_potential(kind="afs", elements=("Fe",), seed=1, split=False, targets=N
     name = f"test-{kind}-{'-'.join(elements)}"
     kept = {k: v for k, v in both.items() if targets is None or k in targets}
     return Potential(name, elements, descriptor, kept, crystal, {"purpose": "tests"})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Threads that wait for one another make small systems slow on a busy machine."""
+    numba.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

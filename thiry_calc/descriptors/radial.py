@@ -8,7 +8,7 @@ as a Chebyshev series in t so that it is evaluated stably for any n_max.
     φ_α(r) = (r_c − r)^(α+2) / N_α, N_α = sqrt(r_c^(2α+5) / (2α+5)), g_n = Σ_α W_nα φ_α with
     W = S^(−1/2) and S_αβ = ∫φ_α φ_β dr = sqrt((5+2α)(5+2β)) / (5+α+β). cond(S) is 7e9 at
     n_max = 6 and beyond double precision at 12, so W is computed in multiprecision.
-    Checked: the g_n are orthonormal on [0, r_c] to 1e-12 for n_max = 20.
+    Checked: the g_n are orthonormal on [0, r_c] to 4e-12 for n_max = 20.
 ``chebyshev``
     g_n(r) = u³ T_{n−1}(t): the same space of functions, well conditioned without any W.
 """
