@@ -30,10 +30,10 @@ from thiry_calc.linear.errors import ErrorTable
 from thiry_calc.potential import Crystal, Potential, Target
 from training.assemble import Reference, Sigma, energy_statistics, feature_sums
 from training.crystal import hbar_omega
+from training.database import load_database
 from training.energy_data import FAMILIES, make_family
 from training.executors import make_executor
 from training.fit import fit, penalty_groups
-from training.generate import load_database
 from training.references.am04 import AM04, LATTICE_CONSTANT
 from training.report import markdown_table, parity_plot
 
@@ -41,22 +41,24 @@ Array = NDArray[np.float64]
 
 # 0 and 1 make Fe-AM04 (both targets share them); 2 is the published descriptor of the entropy
 PARTS = (
-    PowerSpectrum(r_cut=5.0, n_max=10, l_max=6, elements=("Fe",)),
+    PowerSpectrum(r_cut=5.0, n_max=12, l_max=6, elements=("Fe",)),
     Pair(r_cut=5.3, n_max=40, elements=("Fe",)),
     AFS(r_cut=5.0, n_max=20, l_max=10, elements=("Fe",)),
 )
 SHARED, PUBLISHED = (0, 1), (2,)
 TRAIN = {"rattled": 80, "strained": 120, "md_300": 30, "md_900": 40, "md_1500": 50,
-         "liquid": 60, "defects": 240}  # fmt: skip
+         "liquid": 60, "defects": 300, "close_pairs": 150}  # fmt: skip
 TEST = {"rattled": 30, "strained": 40, "md_300": 30, "md_900": 30, "md_1500": 30,
-        "liquid": 30, "defects": 90}  # fmt: skip
+        "liquid": 30, "defects": 90, "close_pairs": 30}  # fmt: skip
 SIGMA = {name: Sigma() for name in FAMILIES} | {
     "liquid": Sigma(energy=0.02, force=0.1),
     "strained": Sigma(energy=0.002, virial=0.02),
     "defects": Sigma(energy=0.002, force=0.01),
+    "close_pairs": Sigma(energy=0.1, force=0.1),
 }
 SIGMA_FORMATION = 0.01  # eV, formation energies of the relaxed defects
-SIGMA_BULK_ENTROPY = 0.1  # k_B at 1024 sites, entropy of the strained perfect crystal
+SIGMA_BULK_ENTROPY = 20.0  # k_B at 1024 sites, entropy of the strained perfect crystal
+WEIGHT_STRAINED = 0.1  # of defects in strained cells, whose entropies scatter ten times more
 BULK_STRAINS = 60
 
 
@@ -70,6 +72,11 @@ class Database:
     family: list[str]
     group: list[str]
     held_out: NDArray[np.bool_]
+
+    @property
+    def strained(self) -> NDArray[np.bool_]:
+        """Which configurations are in a strained cell, shape (n,)."""
+        return np.array([family == "strained" for family in self.family])
 
 
 def _box_crystal(atoms: Atoms) -> Atoms:
@@ -122,7 +129,7 @@ def database_rows(frames: list[Atoms], executor: Executor, seed: int) -> Databas
     )
 
 
-def strained_bulk(seed: int, phi_0: Array) -> tuple[Array, Array]:
+def strained_bulk(seed: int, phi_0: Array, count: int = BULK_STRAINS) -> tuple[Array, Array]:
     """Rows of the perfect crystal under strains of up to 2 %: features and entropy at 1024 sites.
 
     Parameters
@@ -130,6 +137,8 @@ def strained_bulk(seed: int, phi_0: Array) -> tuple[Array, Array]:
     seed : int
     phi_0 : ndarray, shape (K,)
         Features per atom at zero strain.
+    count : int
+        Number of strains.
 
     Returns
     -------
@@ -140,7 +149,7 @@ def strained_bulk(seed: int, phi_0: Array) -> tuple[Array, Array]:
     rng, calc, descriptor = np.random.default_rng(seed), AM04(), Combined(PARTS)
     zero = np.log(hbar_omega(supercell(LATTICE_CONSTANT, 6), calc, 16))
     features, entropy = [], []
-    for _ in tqdm(range(BULK_STRAINS), desc="strained crystals"):
+    for _ in tqdm(range(count), desc="strained crystals"):
         strain = rng.uniform(-0.02, 0.02, (3, 3))
         cell = supercell(LATTICE_CONSTANT, 6)
         cell.set_cell(cell.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
@@ -222,7 +231,8 @@ def fit_entropy(
     descriptor = Combined(PARTS)
     columns = _subset(descriptor, parts)
     statistics = TSQR(len(columns))
-    statistics.update(data.features[use][:, columns], data.formation_entropy[use])
+    weight = np.where(data.strained[use], WEIGHT_STRAINED, 1.0)
+    statistics.update(data.features[use][:, columns], data.formation_entropy[use], weight)
     statistics.update(bulk[0][:, columns], bulk[1], np.full(len(bulk[1]), 1 / SIGMA_BULK_ENTROPY))
     return fit(statistics, penalty_groups(descriptor, parts))
 
@@ -391,7 +401,7 @@ def _write(
     formation = potential.target("energy").model.predict(
         data.features[:, _subset(Combined(PARTS), SHARED)]
     )
-    groups = [data.group[k] for k in np.flatnonzero(held)]
+    groups = ["strained cells" if data.strained[k] else data.group[k] for k in np.flatnonzero(held)]
     tables["formation energy of held-out relaxed defects (eV)"] = error_table(
         formation[held], data.formation_energy[held], groups
     )

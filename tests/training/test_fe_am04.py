@@ -1,0 +1,75 @@
+import numpy as np
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from thiry_calc.defects import build, supercell
+from training.executors import make_executor
+from training.recipes.fe_am04 import (
+    PARTS,
+    PUBLISHED,
+    SHARED,
+    TEST,
+    TRAIN,
+    Database,
+    database_rows,
+    fit_entropy,
+    strained_bulk,
+)
+from training.references.am04 import LATTICE_CONSTANT
+
+K = sum(part.n_features for part in PARTS)
+
+
+def _frames():
+    strain = np.array([[1.01, 0.0, 0.004], [0.0, 0.99, 0.0], [0.004, 0.0, 1.0]])
+    crystal = supercell(LATTICE_CONSTANT, 4)
+    vacancy = build("vacancy", LATTICE_CONSTANT, 4)
+    frames = []
+    for atoms, family in ((crystal, "strained"), (vacancy, "strained"), (vacancy, "mixed")):
+        frame = atoms.copy()
+        if family == "strained":
+            frame.set_cell(frame.cell.array @ strain, scale_atoms=True)
+        frame.info.update(
+            n_sites=128, family=family, group="V1", formation_energy=1.7, formation_entropy_kB=2.6
+        )
+        frame.calc = SinglePointCalculator(frame, energy=0.0)
+        frames.append(frame)
+    return frames
+
+
+def test_rows_are_relative_to_the_crystal_of_the_same_box():
+    with make_executor(0) as executor:
+        data = database_rows(_frames(), executor, seed=1)
+    assert data.features.shape == (3, K)
+    scale = np.abs(data.features[2]).max()
+    assert np.abs(data.features[0]).max() < 1e-9 * scale
+    assert np.abs(data.features[1] - data.features[2]).max() > 1e-6 * scale
+    assert list(data.strained) == [True, True, False]
+
+
+def test_entropy_fit_recovers_a_linear_law_with_held_out_rows_untouched():
+    rng = np.random.default_rng(0)
+    descriptor_columns = slice(K - PARTS[2].n_features, K)
+    features = rng.normal(size=(400, K))
+    w = np.zeros(K)
+    w[descriptor_columns] = rng.normal(size=PARTS[2].n_features)
+    held_out = np.arange(400) % 10 == 0
+    entropy = features @ w
+    entropy[held_out] = 1e6  # must not matter
+    data = Database(features, entropy, entropy, ["mixed"] * 400, ["V1"] * 400, held_out)
+    bulk = (np.zeros((1, K)), np.zeros(1))
+    model = fit_entropy(data, ~held_out, bulk, PUBLISHED)
+    np.testing.assert_allclose(model.coefficients, w[descriptor_columns], atol=1e-4)
+
+
+def test_strained_crystals_expand_into_higher_entropy():
+    from thiry_calc.descriptors import Combined
+
+    phi_0 = Combined(PARTS).values(supercell(LATTICE_CONSTANT, 2))[0]
+    features, entropy = strained_bulk(1, phi_0, count=3)
+    assert features.shape == (3, K)
+    assert np.abs(entropy).max() < 300  # 3γΔV/Ω per atom with γ near 2 and strains of 2 %
+
+
+def test_tests_and_training_cover_the_same_families():
+    assert set(TRAIN) == set(TEST)
+    assert SHARED == (0, 1)
