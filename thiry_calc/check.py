@@ -134,7 +134,8 @@ def run_checks(
     for quantity, subject in subjects.items():
         errors: dict[str, dict[str, float]] = {name: {} for name in _GENERAL}
         for where, atoms in probes.items():
-            for name, error in errors_of(subject, atoms, np.random.default_rng(seed)):
+            rng = np.random.default_rng(seed)
+            for name, error in errors_of(subject, atoms, rng, hessian=quantity != "S"):
                 errors[name][where] = error
         for where, atoms in crossing.items():
             for name, error in jumps_of(subject, atoms):

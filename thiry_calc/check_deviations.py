@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
@@ -63,7 +63,7 @@ def evaluate(calc: BaseCalculator, atoms: Atoms) -> State:
 
 
 def errors_of(
-    calc: BaseCalculator, atoms: Atoms, rng: np.random.Generator
+    calc: BaseCalculator, atoms: Atoms, rng: np.random.Generator, hessian: bool = True
 ) -> Iterator[tuple[str, float]]:
     """Yield every check of one structure and its deviation.
 
@@ -74,6 +74,8 @@ def errors_of(
         Off equilibrium.
     rng : numpy Generator
         Chooses the rotation and the atoms displaced.
+    hessian : bool
+        Check the Hessian, if there is one.
 
     Yields
     ------
@@ -82,7 +84,7 @@ def errors_of(
     """
     yield from _derivatives(calc, atoms, rng)
     yield from _invariances(calc, atoms, rng)
-    if hasattr(calc, "get_hessian"):
+    if hessian and hasattr(calc, "get_hessian"):
         yield from _hessian(calc, atoms, rng)
     yield from _sum_of_sites(calc, atoms)
 
@@ -242,8 +244,9 @@ def nve_drift(
     """
     atoms = atoms.copy()
     atoms.calc = calc
-    rng = np.random.default_rng(seed)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * temperature, rng=rng)
+    spread = np.sqrt(2 * units.kB * temperature * atoms.get_masses())
+    momenta = np.random.default_rng(seed).normal(size=(len(atoms), 3)) * spread[:, None]
+    atoms.set_momenta(momenta)
     Stationary(atoms)
     dynamics = VelocityVerlet(atoms, timestep * units.fs)
     energies, velocities, forces = [], [], []

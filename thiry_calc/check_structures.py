@@ -13,9 +13,12 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
+from thiry_calc.neighbors import neighbors_of
 from thiry_calc.potential import Potential
 
-RATTLE = 0.1  # Å
+RATTLE = 0.05  # Å
+# no pair is so close to a cutoff that differences would step over the jump of a third derivative
+MARGIN = 0.006  # Å
 
 
 def structures_of(potential: Potential, seed: int = 0) -> dict[str, Atoms]:
@@ -49,8 +52,23 @@ def structures_of(potential: Potential, seed: int = 0) -> dict[str, Atoms]:
     }
     for atoms in out.values():
         atoms.symbols = _assign(potential.elements, len(atoms), rng)
-        atoms.positions += RATTLE * rng.uniform(-1, 1, atoms.positions.shape)
+        _rattle(atoms, potential, rng)
     return out
+
+
+def _rattle(atoms: Atoms, potential: Potential, rng: np.random.Generator) -> None:
+    """Displace the atoms so that no pair is near a cutoff, as far as some trials allow."""
+    cutoffs = {part.cutoff for part in potential.descriptor.parts}
+    sites, best = atoms.positions.copy(), -1.0
+    for _ in range(50):
+        positions = sites + RATTLE * rng.uniform(-1, 1, sites.shape)
+        trial = Atoms(atoms.symbols, positions=positions, cell=atoms.cell, pbc=atoms.pbc)
+        r = np.linalg.norm(neighbors_of(trial, potential.cutoff + MARGIN).vectors, axis=1)
+        gap = min(float(np.min(np.abs(r - r_cut), initial=1.0)) for r_cut in cutoffs)
+        if gap > best:
+            best, atoms.positions = gap, positions
+        if best > MARGIN:
+            return
 
 
 def perfect_crystal(potential: Potential) -> Atoms:

@@ -26,11 +26,18 @@ names = [f"{k} {'-'.join(e)}{' split' if s else ''}" for k, e, s in FAST + SLOW]
 slow = [pytest.param(*case, marks=pytest.mark.slow) for case in SLOW]
 
 
+def _assert_complete(checks):
+    """Everything passed, and nothing was skipped but the Hessian of S, which no one asks for."""
+    assert {c.quantity for c in checks} == {"E", "A(600 K)", "S"}
+    skipped = {(c.name, c.quantity) for c in checks if c.passed is None}
+    assert skipped == {("Hessian", "S"), ("acoustic sum", "S")}
+    assert all(c.passed is not False for c in checks), format_table(checks)
+
+
 @pytest.mark.parametrize(("kind", "elements", "split"), [*FAST, *slow], ids=names)
 def test_contract(kind, elements, split, make_potential):
     checks = run_checks(ThiryCalculator(make_potential(kind, elements, split=split)))
-    assert {c.quantity for c in checks} == {"E", "A(600 K)", "S"}
-    assert all(c.passed for c in checks), format_table(checks)
+    _assert_complete(checks)
 
 
 @pytest.mark.slow
@@ -53,8 +60,7 @@ def test_contract_of_the_published_descriptor(make_potential):
         weights = scale * rng.normal(size=descriptor.n_features)
         return replace(t, model=LinearModel(weights), reference_features=np.zeros((1, 220)))
 
-    targets = {"energy": target(base.targets["energy"], 3e-3),
-               "entropy": target(base.targets["entropy"], 1e-2)}  # fmt: skip
+    targets = {"energy": target(base.targets["energy"], 2e-4),
+               "entropy": target(base.targets["entropy"], 5e-4)}  # fmt: skip
     potential = replace(base, descriptor=descriptor, targets=targets)
-    checks = run_checks(ThiryCalculator(potential))
-    assert all(c.passed for c in checks), format_table(checks)
+    _assert_complete(run_checks(ThiryCalculator(potential)))
