@@ -63,18 +63,16 @@ def read_structures(path: str | Path, index: str = ":") -> list[Atoms]:
 
 def _read(path: Path, index: str) -> list[Atoms]:
     if path.suffix not in _OPEN:
-        return list(read(path, index=index, do_not_split_by_at_sign=True))
-    opener: Any = _OPEN[path.suffix]
-    with opener(path, "rt", encoding="utf-8") as stream:
-        text = io.StringIO(stream.read())
-    inner = Path(path.stem)
-    kind = "extxyz" if inner.suffix in (".xyz", ".extxyz") else filetype(str(inner), read=False)
-    return _frames(read(text, index=index, format=kind))
-
-
-def _frames(structures: Atoms | list[Atoms]) -> list[Atoms]:
-    """`ase.io.read` gives one structure for an index such as "-1", a list for a slice."""
-    return [structures] if isinstance(structures, Atoms) else list(structures)
+        found = read(path, index=index, do_not_split_by_at_sign=True)
+    else:
+        opener: Any = _OPEN[path.suffix]
+        with opener(path, "rt", encoding="utf-8") as stream:
+            text = io.StringIO(stream.read())
+        inner = Path(path.stem)
+        xyz = inner.suffix in (".xyz", ".extxyz")
+        kind = "extxyz" if xyz else filetype(str(inner), read=False)
+        found = read(text, index=index, format=kind)
+    return [found] if isinstance(found, Atoms) else list(found)
 
 
 def write_structures(path: str | Path, frames: list[Atoms]) -> None:
