@@ -12,9 +12,11 @@ from ase.io import read, write
 from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.cli import main
 from thiry_calc.commands.scan import parse_temperatures
+from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import build, supercell
+from thiry_calc.equilibrium import degeneracy
 from thiry_calc.references import list_references, load_reference
-from thiry_calc.relax import relax
+from thiry_calc.relax import relax, separate
 from thiry_calc.scan import scan
 from thiry_calc.scan_report import to_json, write_structures
 
@@ -133,6 +135,43 @@ def test_a_collapsed_structure_is_named(model):
     assert "relaxed to vacancy" in str(found)
 
 
+def test_a_saddle_of_the_model_falls_to_a_lower_state(model):
+    found = scan(["dumbbell_111"], model, KELVINS, size=4)
+    built, below = found.configurations
+    assert (below.name, built.falls_to) == ("dumbbell_111*", "dumbbell_111*")
+    assert below.formation_energy_eV < built.formation_energy_eV - 1e-3
+    assert built.multiplicity == 4  # not perturbed before it was relaxed
+    assert not built.competes
+    assert [r.name for r in found.stable(1)] == ["dumbbell_111*"]
+    assert "asterisk" in str(found)
+    listed = to_json(found)["configurations"]
+    assert listed[0]["falls_to"] == "dumbbell_111*"
+    assert listed[0]["formation_entropy_kB"] is not None  # null is for the exact check
+    # a state that is there already is not listed twice
+    again = scan(["dumbbell_111", below.atoms], model, KELVINS, size=4)
+    assert len(again.configurations) == 2
+    assert again.configurations[0].falls_to == again.configurations[1].name
+
+
+def test_separate_keeps_symmetry_and_ends_all_short_pairs():
+    atoms = build("dumbbell_111", 2.855313, 4)
+    assert separate(atoms, 2.0)
+    distances = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]
+    assert distances.min() >= 0.99 * 2.0
+    assert degeneracy(atoms, crystal_of_box(atoms, "bcc", 2.855313, "Fe")) == 4
+    before = atoms.get_positions()
+    assert not separate(atoms, 1.9)
+    assert np.array_equal(atoms.positions, before)
+
+
+def test_short_pairs_of_a_file_are_moved_apart_with_a_note(model):
+    atoms = build("octahedral", model.crystal.a0, 4)  # pairs of a0/2
+    c = scan([atoms], model, KELVINS).configurations[0]
+    assert any("moved apart" in note for note in c.notes)
+    built = scan(["octahedral"], model, KELVINS, size=4).configurations[0]
+    assert c.formation_energy_eV == pytest.approx(built.formation_energy_eV, abs=1e-4)
+
+
 def test_one_failure_does_not_end_the_scan(model):
     broken = supercell(model.crystal.a0, 4)
     broken.append("Fe")
@@ -197,7 +236,7 @@ def test_exact_values_are_those_of_the_reference_potential(exact):
 def test_saddles_are_recognised(exact):
     found = by_name(exact)
     assert not found["dumbbell_110"].is_saddle
-    assert [r.name for r in exact.stable(1)] == ["dumbbell_110"]
+    assert not {r.name for r in exact.stable(1)} & {"dumbbell_111", "dumbbell_100"}
     listed = {c["name"]: c for c in to_json(exact)["configurations"]}
     for name in ("dumbbell_111", "dumbbell_100"):
         assert found[name].exact.n_negative_modes > 0

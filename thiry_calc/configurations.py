@@ -4,28 +4,27 @@
 
 with E and S of the model, for N atoms in a box of N0 sites, and the perfect crystal of the same box
 (S_bulk vanishes at the model's own lattice constant). Nothing is perturbed before relaxation: what
-is built on a saddle, by symmetry, stays on it, for the exact check to recognise.
+is built on a saddle, by symmetry, stays on it, for the exact check to recognise. Only then is it
+pushed, by 0.03 Å an atom: a saddle of the model falls to a lower state, which is the one to compare
+(a learned entropy of a saddle means nothing).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
-from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms, units
 
 from thiry_calc.calculator import ThiryCalculator
-from thiry_calc.crystals import Box, crystal_of_box
-from thiry_calc.defects import STANDARD, STANDARD_FCC, build
 from thiry_calc.equilibrium import degeneracy
 from thiry_calc.exact import Exact, ExactReference
-from thiry_calc.potential import Crystal
 from thiry_calc.relax import relax
-from thiry_calc.structures import check_structure
+from thiry_calc.starts import NO_SUPERCELL, Start
 
 SAME_ENERGY, SAME_ENTROPY = 1e-3, 0.01  # eV, k_B: two configurations of a family are one
-_NO_SUPERCELL = "box is no supercell of the crystal along the cubic axes: reference taken at a0"
+_PUSH = 0.03  # Å
+_PUSHES = 3  # a state below a saddle may be a saddle too
+_FMAX_PUSH = 3e-3  # eV/Å: enough to tell energies apart by 1e-4 eV
 _FMAX = 1e-4  # eV/Å: 2e-4 k_B
 
 
@@ -48,6 +47,8 @@ class Configuration:
         What the reference potential says.
     same_as : str or None
         An earlier configuration to which this one relaxed.
+    falls_to : str or None
+        The lower one to which a small push leads: this one is no minimum of the model.
     notes : tuple of str
         What the user should know.
     atoms : Atoms
@@ -64,6 +65,7 @@ class Configuration:
     multiplicity: int | None = None
     exact: Exact | None = None
     same_as: str | None = None
+    falls_to: str | None = None
     notes: tuple[str, ...] = ()
     atoms: Atoms = field(default_factory=Atoms, repr=False, compare=False)
 
@@ -80,66 +82,12 @@ class Configuration:
     @property
     def competes(self) -> bool:
         """Whether it is a state of its own: computed, no saddle, no copy of another one."""
-        return bool(np.isfinite(self.formation_energy_eV)) and not (self.is_saddle or self.same_as)
+        excluded = self.is_saddle or self.same_as or self.falls_to
+        return bool(np.isfinite(self.formation_energy_eV)) and not excluded
 
     def formation_free_energy_eV(self, temperature: float) -> float:
         """A_f(T), eV; NaN when it could not be computed."""
         return self.formation_energy_eV - units.kB * temperature * self.formation_entropy_kB
-
-
-class Start(NamedTuple):
-    """A configuration before relaxation, its box, and how to build it for another a0."""
-
-    name: str
-    atoms: Atoms
-    box: Box
-    rebuild: Callable[[float], Atoms] | None
-
-
-def standard_names(lattice: str) -> tuple[str, ...]:
-    """Names of the standard defects of a lattice ("bcc" or "fcc")."""
-    return STANDARD if lattice == "bcc" else STANDARD_FCC
-
-
-def start_of(item: str | Atoms, number: int, crystal: Crystal, size: int, element: str) -> Start:
-    """Build a named defect, or take a structure as it is.
-
-    Parameters
-    ----------
-    item : str or Atoms
-        Name, or a structure of `element`, named by ``info["name"]``.
-    number : int
-        Names a structure without a name.
-    crystal : Crystal
-    size : int
-        Cubic cells per side of a named defect.
-    element : str
-
-    Returns
-    -------
-    Start
-
-    Raises
-    ------
-    ValueError
-        Unknown name (the nearest one is suggested), or a structure that is no periodic crystal.
-    """
-    lattice = crystal.lattice
-    if isinstance(item, Atoms):
-        name = str(item.info.get("name", f"structure_{number}"))
-        check_structure(item, where=name)
-        return Start(name, item, crystal_of_box(item, lattice, crystal.a0, element), None)
-    known = standard_names(lattice)
-    if item not in known:
-        near = get_close_matches(item, known, 1, 0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-        raise ValueError(f"{item!r} is neither a file nor a {lattice} defect; {hint}")
-
-    def rebuild(a0: float) -> Atoms:
-        return build(item, a0, size, element, lattice)
-
-    atoms = rebuild(crystal.a0)
-    return Start(item, atoms, crystal_of_box(atoms, lattice, crystal.a0, element), rebuild)
 
 
 def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
@@ -159,7 +107,7 @@ def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
     atoms = start.atoms.copy()
     atoms.calc = calc
     result = Configuration(start.name, len(atoms), start.box.n_sites, atoms=atoms)
-    notes = [] if start.box.commensurate else [_NO_SUPERCELL]
+    notes = list(start.notes)
     try:
         outcome = relax(atoms, _FMAX)
     except (ValueError, RuntimeError) as error:
@@ -183,6 +131,43 @@ def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
         multiplicity=degeneracy(atoms, start.box) if start.box.commensurate else None,
         notes=(*notes, *_extrapolation(atoms, calc)),
     )
+
+
+def lower_state(configuration: Configuration, start: Start, calc: ThiryCalculator) -> Start | None:
+    """Push a relaxed configuration, and find out whether it is a minimum of the model.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    start : Start
+        What it came from.
+    calc : ThiryCalculator
+
+    Returns
+    -------
+    Start or None
+        The lower state to which it falls, its name with an asterisk; None for a minimum.
+    """
+    if not np.isfinite(configuration.formation_energy_eV):
+        return None
+    lowest = configuration.atoms.copy()
+    lowest.calc = calc
+    energy = top = float(lowest.get_potential_energy())
+    for seed in range(_PUSHES):
+        pushed = lowest.copy()
+        pushed.rattle(_PUSH, seed=seed)
+        pushed.calc = calc
+        if relax(pushed, _FMAX_PUSH).lost:
+            break
+        new_energy = float(pushed.get_potential_energy())
+        if new_energy > energy - SAME_ENERGY:
+            break
+        lowest, energy = pushed, new_energy
+    if energy == top:
+        return None
+    lowest.calc = None
+    notes = () if start.box.commensurate else (NO_SUPERCELL,)
+    return Start(f"{start.name}*", lowest, start.box, notes=notes)
 
 
 def _std(atoms: Atoms, calc: ThiryCalculator, target: str) -> float | None:

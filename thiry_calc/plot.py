@@ -105,11 +105,12 @@ def _family(axes: Any, scan: "Scan", net: int) -> None:
         if not np.isfinite(c.formation_energy_eV) or c.same_as:
             continue
         colour = winners.get(c.name, _OTHER)
+        unstable = c.is_saddle or c.falls_to is not None
         axes.plot(
             ends, [c.formation_free_energy_eV(t) for t in ends], color=colour, linewidth=1.1,
-            linestyle=":" if c.is_saddle else "-",
+            linestyle=":" if unstable else "-",
         )  # fmt: skip
-        text = f"{c.name} (saddle)" if c.is_saddle else c.name
+        text = f"{c.name} (saddle)" if unstable else c.name
         labels.append((c.formation_free_energy_eV(ends[1]), text, colour))
         _exact_points(axes, scan, c, colour)
     by_name = {c.name: c for c in scan.families[net]}

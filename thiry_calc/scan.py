@@ -21,8 +21,7 @@ from thiry_calc.configurations import (
     Configuration,
     compared,
     configuration_of,
-    standard_names,
-    start_of,
+    lower_state,
     with_exact,
 )
 from thiry_calc.defects import supercell
@@ -32,6 +31,7 @@ from thiry_calc.migration import Migration, vacancy_migration
 from thiry_calc.potential import Crystal, Potential
 from thiry_calc.references import list_references, load_reference
 from thiry_calc.stability import Range, stable_ranges
+from thiry_calc.starts import Start, standard_names, start_of
 
 # Cubic cells for the migration; bcc: within 2 meV and 3 % of barrier and prefactor in 8 cells
 MIGRATION_SIZE = {"bcc": 5, "fcc": 4}
@@ -160,15 +160,43 @@ def scan(
     checker = None if chosen is None else ExactReference.make(chosen, potential, crystal)
     calc = ThiryCalculator(potential, extrapolation_warning=False)
     done: list[Configuration] = []
+    lower: dict[str, Start] = {}
     for start in tqdm(starts, disable=not progress, desc="scan", unit="structure"):
         configuration = configuration_of(start, calc)
+        below = lower_state(configuration, start, calc)
+        if below is not None:
+            lower[start.name] = below
         if checker is not None:
             configuration = with_exact(configuration, start, checker)
         done.append(compared(configuration, done))
+    done = _with_lower_states(done, lower, calc, checker)
     result = Scan(
         potential.name, element, crystal.lattice, crystal.a0, size, kelvins, tuple(done), chosen
     )
     return _with_migration(result, calc, checker) if migration else result
+
+
+def _with_lower_states(
+    done: list[Configuration],
+    lower: dict[str, Start],
+    calc: ThiryCalculator,
+    checker: ExactReference | None,
+) -> list[Configuration]:
+    """Add the states to which configurations fall, where they are not among them already."""
+    names = {}
+    for parent, start in lower.items():
+        state = compared(configuration_of(start, calc), done)
+        names[parent] = state.same_as or state.name
+        if state.same_as is None:
+            done = [*done, state if checker is None else with_exact(state, start, checker)]
+    return [
+        replace(
+            c, falls_to=names[c.name], notes=(*c.notes, f"no minimum: falls to {names[c.name]}")
+        )
+        if c.name in names
+        else c
+        for c in done
+    ]
 
 
 def _crystal(potential: Potential, lattice: str | None) -> Crystal:

@@ -120,7 +120,7 @@ def _stable(scan: "Scan") -> str:
     for net in scan.families:
         ranges = scan.stable(net)
         if not ranges:
-            described = "none computed"
+            described = "none is a minimum"
         else:
             described = ranges[0].name
             for r in ranges[1:]:
@@ -128,8 +128,10 @@ def _stable(scan: "Scan") -> str:
         lines.append(f"  {family_name(net).ljust(width)}  {described}")
     if any(len(scan.stable(net)) > 1 for net in scan.families):
         lines.append("  (the temperatures are those where the stable configuration changes)")
-    if scan.reference is None:
-        lines.append("  saddles are recognised with an exact check only (--exact)")
+    if any(c.falls_to for c in scan.configurations):
+        lines.append(
+            "  (a name with an asterisk is the state to which that configuration falls when pushed)"
+        )
     return "\n".join(lines)
 
 
@@ -226,6 +228,7 @@ def _configuration(c: "Configuration", kelvins: dict[str, float]) -> dict[str, A
         },
         "exact": None if c.exact is None else {k: _finite(v) for k, v in asdict(c.exact).items()},
         "same_as": c.same_as,
+        "falls_to": c.falls_to,
         "notes": list(c.notes),
     }
 
