@@ -208,7 +208,8 @@ def jumps_of(calc: BaseCalculator, atoms: Atoms) -> Iterator[tuple[str, float]]:
         state = evaluate(calc, moved)
         return np.array([state.value, -state.forces[-1, 0]])
 
-    value, slope = jumps(value_and_slope, step=1e-3)
+    # high radial functions change within r_cut/n² of the cutoff: 2e-3 Å for n = 40
+    value, slope = jumps(value_and_slope, step=2e-4)
     yield "jump at the cutoff", abs(float(value[0]))
     yield "jump of slope", abs(float(value[1]))
     yield "jump of curvature", abs(float(slope[1]))
