@@ -45,10 +45,31 @@ def fit(
     LinearModel
         Coefficients in double precision, leverage factor of the given rank.
     """
+    model = evidence(statistics, groups, prior=_sizes(statistics), min_noise=min_noise)
+    return compacted(model, statistics, rank)
+
+
+def _sizes(statistics: Statistics) -> Array:
     size = statistics.mean_square
-    prior = np.where(size > 0, size, size[size > 0].min(initial=1.0))
-    model = evidence(statistics, groups, prior=prior, min_noise=min_noise)
-    compact = model.low_rank(rank, scale=np.sqrt(prior))
+    return np.where(size > 0, size, size[size > 0].min(initial=1.0))
+
+
+def compacted(model: LinearModel, statistics: Statistics, rank: int = 200) -> LinearModel:
+    """Keep the dominant directions of the covariance, in single precision.
+
+    Parameters
+    ----------
+    model : LinearModel
+    statistics : Statistics
+        What it was fitted to: dominance is measured in the predicted variance.
+    rank : int
+        Directions that are kept.
+
+    Returns
+    -------
+    LinearModel
+    """
+    compact = model.low_rank(rank, scale=np.sqrt(_sizes(statistics)))
     assert compact.leverage_factor is not None
     return replace(
         compact,
