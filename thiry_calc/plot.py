@@ -1,8 +1,8 @@
 """Figures; the only module that imports matplotlib, and only when it draws.
 
 A scan is drawn as one panel per family with the lines A_f(T) = E_f − k_B T S_f, the stable
-configuration thick and coloured, the crossings marked, and exact values as circles; below,
-equilibrium concentrations and, where known, diffusivities.
+configuration thick and coloured, the crossings marked, saddles as crosses at their energy, exact
+values as circles; below, equilibrium concentrations and, where known, diffusivities.
 """
 
 import os
@@ -72,7 +72,7 @@ def plot_scan(scan: "Scan", path: str | Path) -> None:
     for r, row in enumerate(rows):
         for c, net in enumerate(row):
             _family(figure.add_subplot(grid[r, c]), scan, net)
-    half = columns // 2
+    half = columns if scan.migration is None else columns // 2
     _concentrations(figure.add_subplot(grid[len(rows), :half]), scan, nets)
     if scan.migration is not None:
         _diffusivities(figure.add_subplot(grid[len(rows), half:]), scan, scan.migration)
@@ -90,6 +90,8 @@ def plot_scan(scan: "Scan", path: str | Path) -> None:
 
 def _rows(nets: list[int]) -> list[list[int]]:
     """Vacancies and interstitials in rows of their own, at most four panels wide."""
+    if len(nets) <= _COLUMNS:
+        return [nets]
     kinds = [[n for n in nets if n < 0], [n for n in nets if n >= 0]]
     return [kind[i : i + _COLUMNS] for kind in kinds for i in range(0, len(kind), _COLUMNS)]
 
@@ -104,14 +106,13 @@ def _family(axes: Any, scan: "Scan", net: int) -> None:
     for c in scan.families[net]:
         if not np.isfinite(c.formation_energy_eV) or c.same_as:
             continue
+        if not c.competes:
+            _saddle(axes, c, ends[0])
+            continue
         colour = winners.get(c.name, _OTHER)
-        unstable = c.is_saddle or c.falls_to is not None
-        axes.plot(
-            ends, [c.formation_free_energy_eV(t) for t in ends], color=colour, linewidth=1.1,
-            linestyle=":" if unstable else "-",
-        )  # fmt: skip
-        text = f"{c.name} (saddle)" if unstable else c.name
-        labels.append((c.formation_free_energy_eV(ends[1]), text, colour))
+        free_energies = [c.formation_free_energy_eV(t) for t in ends]
+        axes.plot(ends, free_energies, color=colour, linewidth=1.1)
+        labels.append((free_energies[1], c.name, colour))
         _exact_points(axes, scan, c, colour)
     by_name = {c.name: c for c in scan.families[net]}
     for r in ranges:
@@ -128,9 +129,18 @@ def _family(axes: Any, scan: "Scan", net: int) -> None:
     _label_ends(axes, labels, bold=True)
 
 
+def _saddle(axes: Any, c: "Configuration", start: float) -> None:
+    """E_f of a saddle as a cross: it has no entropy, so no line."""
+    axes.plot([start], [c.formation_energy_eV], "x", color=_OTHER, markersize=5, clip_on=False)
+    axes.annotate(
+        f"{c.name} (saddle)", (start, c.formation_energy_eV), xytext=(7, 0),
+        textcoords="offset points", fontsize=7, va="center", color=_OTHER,
+    )  # fmt: skip
+
+
 def _exact_points(axes: Any, scan: "Scan", c: "Configuration", colour: str) -> None:
     """Exact A_f(T) as circles."""
-    if c.exact is None or c.is_saddle:
+    if c.exact is None:
         return
     t = np.array(scan.temperatures)
     t = t[:: max(1, len(t) // 6)]
@@ -151,7 +161,7 @@ def _label_ends(axes: Any, labels: list[tuple[float, str, Any]], bold: bool = Fa
     excess = max([0.0, *(h - 1.0 for h in heights)])
     for height, (_, text, colour) in zip(heights, labels, strict=True):
         axes.annotate(
-            text, (1.02, height - excess), xycoords="axes fraction", fontsize=8, va="center",
+            text, (1.03, height - excess), xycoords="axes fraction", fontsize=8, va="center",
             color=colour, fontweight="bold" if bold and colour != _OTHER else "normal",
             annotation_clip=False,
         )  # fmt: skip

@@ -104,7 +104,8 @@ def _configurations(scan: "Scan") -> str:
         elif scan.reference:
             row += ["–", "–", "–"]
         row += [
-            _number(None if c.is_saddle else c.formation_free_energy_eV(t)) for t in temperatures
+            _number(None if (c.is_saddle or c.falls_to) else c.formation_free_energy_eV(t))
+            for t in temperatures
         ]
         rows.append(row)
         notes.append("; ".join(c.notes))
