@@ -358,6 +358,7 @@ def test_command_prints_tables(model_file, capsys):
         (["vacancy", "--size", "2"], "too small"),
         (["vacancy", "--plot", "scan.txt"], "expected a name ending"),
         (["vacancy", "--plot", "no/such/scan.png"], "no folder"),
+        (["vacancy", "--plot", "p.png", "--temperatures", "300"], "at least two"),
         (["vacancy", "--reference", "AM04"], "give both"),
         (["vacancy", "--exact", "--reference", "AM40"], "did you mean 'AM04'"),
     ],

@@ -6,7 +6,7 @@ values as circles; below, equilibrium concentrations and, where known, diffusivi
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,19 +28,26 @@ _LABEL = 0.062  # least distance of two labels, in heights of a panel
 _COLUMNS = 4
 
 
-def check_plot_path(path: str | Path) -> None:
-    """Refuse a file that could not be written, before anything is computed.
+def check_plot(path: str | Path, temperatures: Sequence[float]) -> None:
+    """Refuse a plot that could not be drawn or written, before anything is computed.
 
     Parameters
     ----------
     path : str or Path
+    temperatures : sequence of float
+        K.
 
     Raises
     ------
     ValueError
-        Unknown format, or no such folder.
+        Unknown format, no such folder, or a single temperature.
     """
     path = Path(path)
+    if len(temperatures) < 2:
+        raise ValueError(
+            f"a plot against temperature needs at least two of them, not {temperatures[0]:g} K "
+            "alone; give a range such as 0:1200:100"
+        )
     if path.suffix.lower().removeprefix(".") not in _FORMATS:
         raise ValueError(f"plot file {str(path)!r}: expected a name ending in .png, .pdf or .svg")
     if not path.parent.is_dir():
@@ -59,11 +66,11 @@ def plot_scan(scan: "Scan", path: str | Path) -> None:
     Raises
     ------
     ValueError
-        As `check_plot_path`.
+        As `check_plot`.
     """
     from matplotlib.figure import Figure
 
-    check_plot_path(path)
+    check_plot(path, scan.temperatures)
     nets = [net for net in scan.families if scan.stable(net)]
     rows = _rows(nets)
     columns = max([2, *(len(row) for row in rows)])
@@ -99,7 +106,7 @@ def _rows(nets: list[int]) -> list[list[int]]:
 def _family(axes: Any, scan: "Scan", net: int) -> None:
     """A_f(T) of the configurations of a family."""
     t_min, t_max = scan.temperatures[0], scan.temperatures[-1]
-    ends = np.array([t_min, t_max if t_max > t_min else t_min + 1.0])
+    ends = np.array([t_min, t_max])
     ranges = scan.stable(net)
     winners = {r.name: _COLOURS[n % len(_COLOURS)] for n, r in enumerate(ranges)}
     labels = []
@@ -116,7 +123,7 @@ def _family(axes: Any, scan: "Scan", net: int) -> None:
         _exact_points(axes, scan, c, colour)
     by_name = {c.name: c for c in scan.families[net]}
     for r in ranges:
-        part = np.array([r.start, max(r.end, ends[1] if r is ranges[-1] else r.end)])
+        part = np.array([r.start, r.end])
         energies = [by_name[r.name].formation_free_energy_eV(t) for t in part]
         axes.plot(part, energies, color=winners[r.name], linewidth=3.2, solid_capstyle="butt")
     for r in ranges[1:]:
@@ -205,7 +212,7 @@ def _diffusivities(axes: Any, scan: "Scan", jump: "Migration") -> None:
 
 def _fine(scan: "Scan") -> Any:
     """Temperatures of smooth curves, without 0 K."""
-    top = scan.temperatures[-1] or 1.0
+    top = scan.temperatures[-1]
     return np.linspace(max(scan.temperatures[0], top / 100), top, 200)
 
 

@@ -129,7 +129,7 @@ def _stable(scan: "Scan") -> str:
         lines.append(f"  {family_name(net).ljust(width)}  {described}")
     if any(len(scan.stable(net)) > 1 for net in scan.families):
         lines.append("  (the temperatures are those where the stable configuration changes)")
-    if any(c.falls_to for c in scan.configurations):
+    if any((c.falls_to or "").endswith("*") for c in scan.configurations):
         lines.append(
             "  (a name with an asterisk is the state to which that configuration falls when pushed)"
         )

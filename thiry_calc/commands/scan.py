@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from thiry_calc.plot import check_plot_path, plot_scan
+from thiry_calc.plot import check_plot, plot_scan
 from thiry_calc.potential import Potential
 from thiry_calc.scan import Scan, scan
 from thiry_calc.scan_report import text, to_json, write_structures
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     temperatures = parse_temperatures(args.temperatures)
     given = [s for item in args.structures for s in _structures(item)]
     if args.plot:
-        check_plot_path(args.plot)
+        check_plot(args.plot, temperatures)
     result = scan(
         given,
         potential,
