@@ -31,7 +31,7 @@ from thiry_calc.potential import Crystal, Potential, Target
 from training.assemble import Reference, Sigma, energy_statistics, feature_sums
 from training.crystal import hbar_omega
 from training.database import load_database
-from training.energy_data import FAMILIES, make_family
+from training.energy_data import FAMILIES, label, make_family
 from training.executors import make_executor
 from training.fit import compacted, fit, penalty_groups
 from training.references.am04 import AM04, LATTICE_CONSTANT
@@ -55,6 +55,7 @@ SIGMA = {name: Sigma() for name in FAMILIES} | {
     "strained": Sigma(energy=0.002, virial=0.02),
     "defects": Sigma(energy=0.002, force=0.01),
     "close_pairs": Sigma(energy=0.1, force=0.1),
+    "crystal": Sigma(virial=0.001),  # the perfect crystal: no pressure at its lattice constant
 }
 SIGMA_FORMATION = 0.01  # eV, formation energies of the relaxed defects
 SIGMA_BULK_ENTROPY = 20.0  # k_B at 1024 sites, entropy of the strained perfect crystal
@@ -203,6 +204,7 @@ def fit_energy(data: Database, frames: list[Atoms], reference: Reference) -> Lin
     LinearModel
     """
     shared = Combined(tuple(PARTS[p] for p in SHARED))
+    frames = [*frames, label(supercell(LATTICE_CONSTANT, 3), AM04(), "crystal")]
     statistics = energy_statistics(frames, shared, reference, SIGMA, "energy rows")
     use = ~data.held_out
     columns = _subset(Combined(PARTS), SHARED)
