@@ -50,7 +50,7 @@ def files(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _emt_is_a_reference_potential(monkeypatch):
     entry = SimpleNamespace(name="EMT", load=lambda: FastEMT)
-    monkeypatch.setattr("thiry_calc.commands.entropy.entry_points", lambda group: [entry])
+    monkeypatch.setattr("thiry_calc.references.entry_points", lambda group: [entry])
 
 
 def run(capsys, *arguments):
@@ -174,7 +174,7 @@ def test_unrelaxed_structure_fails_or_is_relaxed(files, capsys):
         (("vacancy.xyz", "--hessian", "bulk.npz"), "the Hessian of 31 atoms"),
         (("vacancy.xyz", "--hessian", "bulk.xyz"), "is not a Hessian"),
         (("both.xyz", "--hessian", "vacancy.npz"), "holds 2 structures"),
-        (("vacancy.xyz", "--reference-potential", "EAM99"), "installed: EMT"),
+        (("vacancy.xyz", "--reference-potential", "QUIP"), "installed: EMT"),
         (("vacancy.xyz", "--hessian", "vacancy.npz", "--temperature", "-5"), "temperature"),
         (("vacancy.xyz", "--hessian", "vacancy.npz", "--reference", "small.npz"), "boxes"),
         (("vacancy.xyz", "--phonopy", "bulk.xyz"), "not a complete FORCE_CONSTANTS"),

@@ -1,4 +1,4 @@
-"""Free-energy scans: relaxation, references, families, exact values, output, bad input."""
+"""Free-energy scans: families, exact values, output, bad input."""
 
 import json
 import warnings
@@ -12,11 +12,9 @@ from ase.io import read, write
 from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.cli import main
 from thiry_calc.commands.scan import parse_temperatures
-from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import build, supercell
-from thiry_calc.equilibrium import degeneracy
-from thiry_calc.references import list_references, load_reference
-from thiry_calc.relax import relax, separate
+from thiry_calc.references import load_reference
+from thiry_calc.relax import relax
 from thiry_calc.scan import scan
 from thiry_calc.scan_report import to_json, write_structures
 
@@ -36,49 +34,6 @@ def result(model):
 
 def by_name(scan_result):
     return {c.name: c for c in scan_result.configurations}
-
-
-def test_relaxation_finds_the_minimum_of_a_shaken_crystal():
-    atoms = supercell(2.855313, 4)
-    atoms.calc = load_reference("AM04")
-    energy = atoms.get_potential_energy()
-    atoms.rattle(0.1, seed=1)
-    outcome = relax(atoms, 1e-4)
-    assert outcome.converged
-    assert outcome.reason == ""
-    assert np.linalg.norm(atoms.get_forces(), axis=1).max() == outcome.fmax < 1e-4
-    assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-6)
-
-
-def test_relaxation_that_runs_out_of_steps_says_so():
-    atoms = supercell(2.855313, 4)
-    atoms.calc = load_reference("AM04")
-    atoms.rattle(0.1, seed=1)
-    outcome = relax(atoms, 1e-9, max_steps=3)
-    assert not outcome.converged
-    assert "3 steps" in outcome.reason
-    assert not outcome.lost
-
-
-def test_relaxation_stops_when_atoms_fall_into_each_other():
-    class Collapse:
-        """An attraction between atoms 0 and 1 without a core."""
-
-        def get_potential_energy(self, atoms=None, force_consistent=False):
-            return float(2.0 * np.linalg.norm(atoms.positions[1] - atoms.positions[0]))
-
-        def get_forces(self, atoms=None, **_):
-            direction = atoms.positions[1] - atoms.positions[0]
-            forces = np.zeros((len(atoms), 3))
-            forces[0] = 2.0 * direction / np.linalg.norm(direction)
-            forces[1] = -forces[0]
-            return forces
-
-    atoms = supercell(2.855313, 4)
-    atoms.calc = Collapse()
-    outcome = relax(atoms, 1e-4)
-    assert outcome.lost
-    assert "1 Å" in outcome.reason
 
 
 def test_formation_energy_and_entropy_by_hand(result, model):
@@ -151,17 +106,6 @@ def test_a_saddle_of_the_model_falls_to_a_lower_state(model):
     again = scan(["dumbbell_111", below.atoms], model, KELVINS, size=4)
     assert len(again.configurations) == 2
     assert again.configurations[0].falls_to == again.configurations[1].name
-
-
-def test_separate_keeps_symmetry_and_ends_all_short_pairs():
-    atoms = build("dumbbell_111", 2.855313, 4)
-    assert separate(atoms, 2.0)
-    distances = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]
-    assert distances.min() >= 0.99 * 2.0
-    assert degeneracy(atoms, crystal_of_box(atoms, "bcc", 2.855313, "Fe")) == 4
-    before = atoms.get_positions()
-    assert not separate(atoms, 1.9)
-    assert np.array_equal(atoms.positions, before)
 
 
 def test_short_pairs_of_a_file_are_moved_apart_with_a_note(model):
@@ -396,12 +340,6 @@ def test_temperature_specifications():
     assert parse_temperatures("600,300,600") == [300, 600]
     assert parse_temperatures("300:300:10") == [300]
     assert parse_temperatures("450") == [450]
-
-
-def test_references_are_found_by_entry_point():
-    assert "AM04" in list_references()
-    with pytest.raises(ValueError, match="without a file"):
-        load_reference("M07")
 
 
 def test_no_warnings(model):

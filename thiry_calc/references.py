@@ -5,6 +5,7 @@ The runtime knows none of them itself, so that it never imports the packages tha
 
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 GROUP = "thiry.references"
@@ -20,13 +21,15 @@ def list_references() -> list[str]:
     return sorted(entry.name for entry in entry_points(group=GROUP))
 
 
-def load_reference(name: str) -> Any:
+def load_reference(name: str, file: str | Path | None = None) -> Any:
     """Make the ASE calculator of a reference potential.
 
     Parameters
     ----------
     name : str
         Such as "AM04".
+    file : str or Path, optional
+        Its table, for potentials that need one.
 
     Returns
     -------
@@ -35,7 +38,7 @@ def load_reference(name: str) -> Any:
     Raises
     ------
     ValueError
-        Unknown name; the message suggests the nearest one. Also for a potential that needs a file.
+        Unknown name; the message suggests the nearest one. A file missing, or not expected.
     """
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in known:
@@ -43,9 +46,7 @@ def load_reference(name: str) -> Any:
         hint = f"did you mean {near[0]!r}?" if near else f"installed: {', '.join(known) or 'none'}"
         raise ValueError(f"unknown reference potential {name!r}; {hint}")
     try:
-        return known[name].load()()
+        return known[name].load()(*([] if file is None else [file]))
     except TypeError as error:
-        raise ValueError(
-            f"reference potential {name!r} cannot be made without a file ({error}); "
-            "choose one that needs none"
-        ) from error
+        need = "needs the file of its table" if file is None else "takes no file"
+        raise ValueError(f"the reference potential {name} {need}") from error

@@ -18,10 +18,10 @@ from typing import TypeAlias
 
 import numpy as np
 from ase import Atoms
-from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 
 from thiry_calc.hessian import max_force
+from thiry_calc.neighbors import neighbors_of
 
 Array = NDArray[np.float64]
 Landscape: TypeAlias = Callable[[Array], tuple[float, Array]]  # (N, 3) Å -> eV, (N, 3) eV/Å
@@ -93,7 +93,7 @@ def relax(
 
     def finished(forces: Array) -> bool:
         nonlocal lost
-        lost = len(neighbour_list("i", atoms, closest)) > 0
+        lost = len(neighbors_of(atoms, closest).neighbor) > 0
         return lost or _largest(forces) <= fmax
 
     positions, steps = _descend(landscape, atoms.get_positions(), finished, max_steps)
@@ -125,15 +125,16 @@ def separate(atoms: Atoms, r_min: float) -> bool:
 
     def landscape(positions: Array) -> tuple[float, Array]:
         atoms.set_positions(positions)
-        i, d, vectors = neighbour_list("idD", atoms, r_min)
+        nl = neighbors_of(atoms, r_min)
+        d = np.linalg.norm(nl.vectors, axis=1)
         gap = r_min - d
-        push = -_STIFFNESS * (gap / np.maximum(d, 1e-6))[:, None] * vectors
+        push = -_STIFFNESS * (gap / np.maximum(d, 1e-6))[:, None] * nl.vectors
         forces = np.zeros(positions.shape)
-        np.add.at(forces, i, push)
+        np.add.at(forces, nl.center, push)
         return float(_STIFFNESS * np.sum(gap**2) / 4), forces  # each pair is listed twice
 
     def finished(forces: Array) -> bool:
-        return not len(neighbour_list("i", atoms, 0.99 * r_min))
+        return len(neighbors_of(atoms, 0.99 * r_min).neighbor) == 0
 
     positions, steps = _descend(landscape, atoms.get_positions(), finished, max_steps=200)
     atoms.set_positions(positions)

@@ -16,7 +16,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from thiry_calc.clusters import random_cluster
 from thiry_calc.defects import supercell
-from training.relax import anneal, perturb, relax
+from thiry_calc.relax import relax
+from training.anneal import anneal, perturb
 
 Generator = np.random.Generator
 
@@ -81,10 +82,10 @@ def molecular_dynamics(temperature: float, snapshots: int = 5) -> Callable[..., 
         if rng.random() < 0.5:
             cell = random_cluster(cell, int(rng.integers(1, 3)), 0, 5.0, rng)
         cell.calc = calc
-        if not anneal(cell, temperature, 200, rng).converged:
+        if anneal(cell, temperature, 200, rng):
             return
         for _ in range(snapshots):
-            if not anneal(cell, temperature, 50, rng).converged:
+            if anneal(cell, temperature, 50, rng):
                 return
             yield cell
 
@@ -97,10 +98,10 @@ def liquid(a0: float, calc: Any, rng: Generator) -> Iterator[Atoms]:
     cell.calc = calc
     held = float(rng.uniform(2000, 3500))
     for temperature, steps in ((5000.0, 1000), (held, 500)):
-        if not anneal(cell, temperature, steps, rng).converged:
+        if anneal(cell, temperature, steps, rng):
             return
     for _ in range(5):
-        if not anneal(cell, held, 50, rng).converged:
+        if anneal(cell, held, 50, rng):
             return
         yield cell
 

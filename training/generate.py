@@ -18,10 +18,11 @@ from typing import Any
 from tqdm import tqdm
 
 from thiry_calc.defects import STANDARD, build
+from thiry_calc.references import load_reference
 from thiry_calc.symmetry import fingerprint, first_equals
 from training.database import INDEX, RAW, Outcome, index, load_database, write_frames, write_json
 from training.recipe import Recipe
-from training.sampling import Attempt, bulk_of, generator, lattice_constant, load_reference, settle
+from training.sampling import Attempt, bulk_of, generator, lattice_constant, settle
 from training.shards import Shard, digest, make_shard, plan, read_shard, write_shard
 from training.summary import histogram, summarize
 

@@ -7,7 +7,6 @@ it does not depend on the number of workers, nor on families that are appended t
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,15 @@ from numpy.typing import NDArray
 
 from thiry_calc.clusters import random_cluster
 from thiry_calc.defects import supercell
+from thiry_calc.references import load_reference
+from thiry_calc.relax import relax
 from thiry_calc.symmetry import fingerprint
+from training.anneal import anneal, perturb
 from training.label import Bulk, Label, NotAMinimumError, bulk_reference, label, softest_mode
 from training.recipe import Family, Recipe
-from training.relax import CLOSEST, anneal, perturb, relax
 
+_FMAX = 1e-5  # eV/Å; a label errs by about 2 k_B per eV/Å of the largest force left
+_MAX_STEPS = 1500
 _RATTLE = 0.01  # Å, takes the symmetry off a start, which would relax to a saddle
 _KICK = 0.05  # Å, largest displacement of an atom along the softest mode of a saddle
 _PERFECT = 1e-3  # eV, formation energy below which nothing is left of a Frenkel pair
@@ -48,37 +51,6 @@ class Attempt:
     atoms: Atoms | None = None
     label: Label | None = None
     fingerprint: NDArray[np.float64] | None = None
-
-
-def load_reference(name: str, file: str | None) -> Any:
-    """Build a reference potential by its registered name.
-
-    Parameters
-    ----------
-    name : str
-        Of the entry-point group ``thiry.references``.
-    file : str or None
-        Its table, for potentials that need one.
-
-    Returns
-    -------
-    Calculator
-
-    Raises
-    ------
-    ValueError
-        Unknown name; a file missing or not expected.
-    """
-    known = {e.name: e for e in entry_points(group="thiry.references")}
-    if name not in known:
-        raise ValueError(
-            f"unknown reference potential {name!r}; expected one of {', '.join(sorted(known))}"
-        )
-    try:
-        return known[name].load()(*([] if file is None else [file]))
-    except TypeError as error:
-        need = "needs" if file is None else "takes no"
-        raise ValueError(f"the reference potential {name} {need} 'file' in [reference]") from error
 
 
 def lattice_constant(recipe: Recipe) -> float:
@@ -202,9 +174,7 @@ def _heat(atoms: Atoms, kind: Family, rng: np.random.Generator) -> str:
     temperature = float(rng.uniform(*kind.temperature))
     # A start with overlapping atoms would explode: dynamics begins from a rough relaxation.
     relax(atoms, fmax=0.5, max_steps=100)
-    return anneal(
-        atoms, temperature, int(rng.integers(kind.steps[0], kind.steps[1] + 1)), rng
-    ).reason
+    return anneal(atoms, temperature, int(rng.integers(kind.steps[0], kind.steps[1] + 1)), rng)
 
 
 def settle(
@@ -232,11 +202,9 @@ def settle(
         Why there is none.
     """
     for push in (True, False):
-        relaxed = relax(atoms)
+        relaxed = relax(atoms, _FMAX, _MAX_STEPS)
         if not relaxed.converged:
-            return None, relaxed.reason.split(" in ")[0]
-        if _closest(atoms) < CLOSEST:
-            return None, "overlapping or lost atoms"
+            return None, "overlapping or lost atoms" if relaxed.lost else "not relaxed"
         try:
             return label(atoms, calc, bulk, method, eigenvalues), ""
         except NotAMinimumError:
@@ -245,14 +213,6 @@ def settle(
                 kick = rng.choice([-1.0, 1.0]) * _KICK / np.linalg.norm(mode, axis=1).max()
                 atoms.set_positions(atoms.get_positions() + kick * mode)
     return None, "saddle"
-
-
-def _closest(atoms: Atoms) -> float:
-    """Shortest distance between atoms, up to 3 Å."""
-    from matscipy.neighbours import neighbour_list
-
-    distances = neighbour_list("d", atoms, 3.0)
-    return float(distances.min()) if len(distances) else 3.0
 
 
 def _finished(atoms: Atoms, kind: str) -> Atoms:

@@ -23,7 +23,7 @@ from training.label import Label
 from training.recipe import Recipe
 from training.sampling import Attempt, attempt
 
-VERSION = 1  # of the contents: raised when the same recipe would give other numbers
+VERSION = 2  # of the contents: raised when the same recipe would give other numbers
 SIZE = 20  # attempts to a shard
 
 

@@ -20,7 +20,7 @@ from training.generate import generate
 from training.label import bulk_reference, label
 from training.recipe import parse_recipe
 from training.references.am04 import AM04, LATTICE_CONSTANT
-from training.sampling import Attempt, attempt, generator, lattice_constant, load_reference
+from training.sampling import Attempt, attempt, generator, lattice_constant
 from training.shards import digest, plan, read_shard, write_shard
 
 FAMILIES = [
@@ -228,12 +228,7 @@ def test_random_numbers_depend_on_the_key_only():
     assert first == same != other
 
 
-def test_references_are_found_by_name():
-    assert isinstance(load_reference("AM04", None), AM04)
-    with pytest.raises(ValueError, match=r"unknown reference potential 'EAM'.*AM04"):
-        load_reference("EAM", None)
-    with pytest.raises(ValueError, match="needs 'file'"):
-        load_reference("M07", None)
+def test_the_lattice_constant_is_the_potentials_own_unless_given():
     assert lattice_constant(recipe()) == LATTICE_CONSTANT
     assert lattice_constant(replace(recipe(), a0=2.87)) == 2.87
 

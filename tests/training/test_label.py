@@ -3,6 +3,7 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from thiry_calc.defects import bcc_supercell, build
+from thiry_calc.relax import relax
 from training.label import (
     Bulk,
     NotAMinimumError,
@@ -13,7 +14,6 @@ from training.label import (
     softest_mode,
 )  # fmt: skip
 from training.references.am04 import AM04, LATTICE_CONSTANT
-from training.relax import relax
 
 
 def relaxed(name, size):

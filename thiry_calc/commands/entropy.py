@@ -9,7 +9,6 @@ import json
 import sys
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from ase import Atoms
 from thiry_calc.harmonic import HarmonicThermodynamics, formation_entropy
 from thiry_calc.hessian import get_hessian, max_force
 from thiry_calc.hessian_files import read_hessian
+from thiry_calc.references import load_reference
+from thiry_calc.relax import relax
 from thiry_calc.structures import read_structures
 from thiry_calc.zero_modes import CASES
 
@@ -137,13 +138,7 @@ def _calculator(args: argparse.Namespace) -> Any:
         return ThiryCalculator(args.model)
     if not args.reference_potential:
         return None
-    known = {entry.name: entry for entry in entry_points(group="thiry.references")}
-    if args.reference_potential not in known:
-        raise ValueError(
-            f"unknown reference potential {args.reference_potential!r}; "
-            f"installed: {', '.join(sorted(known)) or 'none'}"
-        )
-    return known[args.reference_potential].load()()
+    return load_reference(args.reference_potential)
 
 
 def _from_file(args: argparse.Namespace, atoms: Atoms) -> tuple[Atoms, sp.csr_array]:
@@ -155,15 +150,12 @@ def _from_file(args: argparse.Namespace, atoms: Atoms) -> tuple[Atoms, sp.csr_ar
     return supercell, hessian
 
 
-def _from_calculator(atoms: Atoms, calc: Any, relax: bool, where: str) -> sp.csr_array:
+def _from_calculator(atoms: Atoms, calc: Any, relaxed: bool, where: str) -> sp.csr_array:
     atoms.calc = calc
-    if relax:
-        from ase.optimize import LBFGS
-
-        if not LBFGS(atoms, logfile=None).run(fmax=1e-5, steps=2000):
-            raise RuntimeError(
-                f"{where} did not relax to 1e-5 eV/Å in 2000 steps; relax it by other means"
-            )
+    if relaxed:
+        outcome = relax(atoms, fmax=1e-5, max_steps=2000)
+        if not outcome.converged:
+            raise RuntimeError(f"{where}: {outcome.reason}; relax it by other means")
     force = max_force(atoms)
     if force > FORCE_LIMIT:
         raise RuntimeError(

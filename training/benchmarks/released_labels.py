@@ -32,9 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thiry_calc.defects import supercell
+from thiry_calc.references import load_reference
 from training.database import load_database
 from training.label import bulk_reference
-from training.sampling import load_reference
 
 Array = NDArray[np.float64]
 
@@ -110,7 +110,7 @@ def bulk_constant(potential: str, a0: float, size: int) -> float:
     -------
     float
     """
-    bulk = bulk_reference(supercell(a0, size), load_reference(potential, None))
+    bulk = bulk_reference(supercell(a0, size), load_reference(potential))
     return bulk.log_det / ((bulk.n_sites - 1) * (bulk.n_sites - 3))
 
 

@@ -148,5 +148,5 @@ class AM04(EAM):
 
     lattice_constant = LATTICE_CONSTANT
 
-    def __init__(self, skin: float = 0.4) -> None:
+    def __init__(self, *, skin: float = 0.4) -> None:
         super().__init__(AM04Functions(), skin)
