@@ -15,9 +15,9 @@ from thiry_calc.harmonic import (
     log_determinant,
     lowest_modes,
     mean_frequency,
-    site_entropies,
     vineyard_rate,
 )
+from thiry_calc.site_entropies import site_entropies
 
 
 def springs(positions, pairs, stiffness):

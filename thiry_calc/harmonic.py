@@ -5,20 +5,14 @@ In the classical limit the entropy needs the modes' frequencies only as a produc
     S(T) = k_B Σ_j [ln(k_B T/ħω_j) + 1] = k_B { n [ln(k_B T/ħ) + 1] − ½ ln|det′D| }
 
 with D = M^(-1/2) H M^(-1/2) and det′ its determinant without the z zero modes (n = 3N − z); the
-pseudo-determinant comes from one sparse factorisation (`thiry_calc.zero_modes`). The formation
-entropy of a defect against the perfect crystal of the same box (N0 sites) is
-
-    S_f = −½ [ln det′H − (N−1)/(N0−1) ln det′H_bulk]   in k_B, independent of T
-
-(Lapointe et al., Phys. Rev. Materials 4, 063802 (2020)). Quantum statistics need the modes:
-A = Σ ħω/2 + k_B T ln(1 − e^(−ħω/k_BT)). Negative eigenvalues are counted from the inertia and
-never dropped: ln|det′| holds their modulus.
+pseudo-determinant comes from one sparse factorisation (`thiry_calc.determinant`). Quantum
+statistics need the modes: A = Σ ħω/2 + k_B T ln(1 − e^(−ħω/k_BT)). Negative eigenvalues are counted
+from the inertia and never dropped: ln|det′| holds their modulus.
 
 Checked against dense eigenvalues to 1e-12 k_B per atom, and against the closed forms of the
 oscillator, the diatomic and the ring of springs (det′ = N² k^(N−1) for each direction).
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Self
 
@@ -28,6 +22,7 @@ import scipy.sparse as sp
 from ase import Atoms, units
 from numpy.typing import NDArray
 
+from thiry_calc.determinant import formation_entropy, log_determinant, mean_frequency
 from thiry_calc.factorize import NEAR_ZERO
 from thiry_calc.saddles import HBAR_OMEGA, RAD_PER_S, lowest_modes, vineyard_rate
 from thiry_calc.zero_modes import Matrix, checked_hessian, pinned_determinant, rigid_motions
@@ -40,89 +35,10 @@ __all__ = [
     "log_determinant",
     "lowest_modes",
     "mean_frequency",
-    "site_entropies",
     "vineyard_rate",
 ]
 
 Array = NDArray[np.float64]
-
-
-def log_determinant(
-    hessian: Matrix,
-    masses: Array | None = None,
-    positions: Array | None = None,
-    zero_modes: str | int = "auto",
-    pbc: NDArray[np.bool_] | bool | None = None,
-    cell: Array | None = None,
-    method: str = "auto",
-) -> float:
-    """ln|det′H|, or ln|det′D| with masses: the product of the eigenvalues without the zero modes.
-
-    Parameters
-    ----------
-    hessian : (3N, 3N) array or sparse array, eV/Å²
-    masses : (N,) array, amu, optional
-        With masses the determinant is that of D = M^(-1/2) H M^(-1/2).
-    positions : (N, 3) array, Å, optional
-        Needed for rotations; they also make the sparse factorisation cheaper.
-    zero_modes : {"auto", "crystal", "slab", "wire", "cluster", "linear"} or 0, 3, 4, 5, 6
-        The rigid motions left out, see `thiry_calc.zero_modes.rigid_motions`. "auto" goes by
-        `pbc`, and takes a crystal (three translations) where it is None.
-    pbc, cell : (3,) bool array, (3, 3) array in Å, optional
-    method : {"auto", "multifrontal", "dense", "cholmod"}
-
-    Returns
-    -------
-    float
-        H in eV/Å², D in eV/Å²/amu. Negative eigenvalues enter with their modulus, and a warning
-        says how many there are, as for modes near zero; `HarmonicThermodynamics` counts them.
-
-    Raises
-    ------
-    ValueError
-        Not a finite, symmetric (3N, 3N) matrix; masses or positions of another length; a
-        Hessian that the rigid motions change.
-    """
-    matrix, mass, n_atoms = checked_hessian(hessian, masses)
-    motions = rigid_motions(n_atoms, zero_modes, positions, cell, pbc)
-    log_h, log_d, result = pinned_determinant(matrix, motions, mass, positions, cell, pbc, method)
-    if result.n_negative or result.n_near_zero:
-        warnings.warn(
-            f"the Hessian has {result.n_negative} negative and {result.n_near_zero} near-zero "
-            f"modes beyond its {motions.shape[1]} rigid motions: this is not a minimum, or not "
-            "all rigid motions are taken out (see zero_modes)",
-            stacklevel=2,
-        )
-    return log_h if masses is None else log_d
-
-
-def formation_entropy(log_det: float, n_atoms: int, log_det_bulk: float, n_bulk: int) -> float:
-    """Return the formation entropy of a defect, S_f = −½ [ln det′H − (N−1)/(N0−1) ln det′H_bulk].
-
-    Parameters
-    ----------
-    log_det : float
-        ln|det′H| of the cell with the defect, without masses, H in eV/Å².
-    n_atoms : int
-        N, its number of atoms.
-    log_det_bulk : float
-        The same of the perfect crystal *of the same box*: ln det′ carries a term 2 ln N.
-    n_bulk : int
-        N0, its number of atoms.
-
-    Returns
-    -------
-    float
-        S_f in k_B.
-
-    Raises
-    ------
-    ValueError
-        When either cell has fewer than two atoms.
-    """
-    if n_atoms < 2 or n_bulk < 2:
-        raise ValueError(f"expected cells of at least two atoms, got {n_atoms} and {n_bulk}")
-    return -0.5 * (log_det - (n_atoms - 1) / (n_bulk - 1) * log_det_bulk)
 
 
 @dataclass(frozen=True)
@@ -363,63 +279,3 @@ def _eigenvalues(hessian: sp.csr_array, motions: Array, masses: Array) -> Array:
     dynamical += (2 * top + 1) * basis @ basis.T
     values = sl.eigvalsh(dynamical, overwrite_a=True, check_finite=False)
     return values[: len(values) - motions.shape[1]]
-
-
-def mean_frequency(log_determinant: float, n_modes: int) -> float:
-    """Geometric-mean angular frequency, rad/s.
-
-    Parameters
-    ----------
-    log_determinant : float
-        ln|det′D|, D in eV/Å²/amu.
-    n_modes : int
-        Number of modes in it.
-
-    Returns
-    -------
-    float
-    """
-    if n_modes < 1:
-        raise ValueError(f"expected at least one mode, got {n_modes}")
-    return float(RAD_PER_S * np.exp(0.5 * log_determinant / n_modes))
-
-
-def site_entropies(hessian: Matrix, log_det_bulk: float, n_bulk: int, shift: float = 10.0) -> Array:
-    """Return the formation entropy of each site; they sum to `formation_entropy`. Dense, O(N³).
-
-    s_i = −½ tr[ln(H + c P0)]_ii + (3/2N) ln c + ½ (N−1)/(N(N0−1)) ln det′H_bulk, with P0 the
-    projector on translations; independent of c in their sum.
-
-    Parameters
-    ----------
-    hessian : (3N, 3N) array or sparse array, eV/Å²
-        Of a minimum, with three zero modes.
-    log_det_bulk : float
-        ln det′H of the perfect crystal of the same box, eV/Å².
-    n_bulk : int
-        Its number of atoms.
-    shift : float
-        c > 0, eV/Å².
-
-    Returns
-    -------
-    (N,) array
-        k_B.
-
-    Raises
-    ------
-    ValueError
-        When the Hessian is not that of a minimum.
-    """
-    matrix, _, n_atoms = checked_hessian(hessian)
-    projector = np.kron(np.full((n_atoms, n_atoms), 1.0 / n_atoms), np.eye(3))
-    values, vectors = sl.eigh(matrix.toarray() + shift * projector)
-    if values[0] <= NEAR_ZERO * values[-1]:
-        raise ValueError(
-            f"site entropies need a minimum, and {int((values <= NEAR_ZERO * values[-1]).sum())} "
-            "modes are negative or near zero; relax the structure"
-        )
-    per_row = (vectors**2) @ np.log(values)
-    bulk = (n_atoms - 1) / (n_atoms * (n_bulk - 1)) * log_det_bulk
-    shifted = 3 / (2 * n_atoms) * np.log(shift)
-    return -0.5 * per_row.reshape(-1, 3).sum(axis=1) + shifted + 0.5 * bulk

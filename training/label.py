@@ -18,9 +18,8 @@ import numpy as np
 import scipy.sparse as sp
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.sparse.linalg import eigsh
 
-from thiry_calc.harmonic import HarmonicThermodynamics, formation_entropy
+from thiry_calc.harmonic import HarmonicThermodynamics, formation_entropy, lowest_modes
 from thiry_calc.hessian import finite_difference_hessian
 
 Array = NDArray[np.float64]
@@ -224,8 +223,6 @@ def softest_mode(atoms: Atoms, calc: Any, method: str = "analytic") -> Array:
     ndarray, shape (N, 3)
         Normalised; the largest component is positive.
     """
-    matrix = hessian(atoms, calc, method)
-    start = np.cos(np.arange(matrix.shape[0], dtype=float))  # any fixed vector
-    values, vectors = eigsh(matrix, k=min(5, matrix.shape[0] - 1), which="SA", v0=start, tol=1e-6)
-    mode = np.array(vectors[:, int(np.argmin(values))])
+    # the three translations and one more: whatever is negative comes before them
+    mode = lowest_modes(hessian(atoms, calc, method), 4)[1][:, 0]
     return np.asarray(mode * np.sign(mode[np.argmax(np.abs(mode))])).reshape(-1, 3)
