@@ -20,7 +20,7 @@ from ase.outputs import Properties, all_outputs
 from numpy.typing import NDArray
 
 from thiry_calc.descriptors.base import species_of
-from thiry_calc.local_hessian import local_hessian
+from thiry_calc.local_hessian import REACH, local_hessian
 from thiry_calc.neighbors import (
     NeighborCache,
     NeighborList,
@@ -272,7 +272,7 @@ class ThiryCalculator(Calculator):
             displaced one.
         """
         check_structure(atoms)
-        nl = NeighborCache(self.potential.cutoff, skin=0.01).get(atoms)
+        nl = NeighborCache(self.potential.cutoff, skin=REACH).get(atoms)
         _check_overlap(nl)
         species_of(nl, self.potential.elements)  # refuses elements that the model does not know
         weights = self.potential.weights("energy")

@@ -5,6 +5,9 @@ h/4, … are extrapolated to h = 0 (Richardson), and of the whole tableau the en
 least is kept (Ridders, Adv. Eng. Software 4, 75 (1982)), so that neither truncation nor
 rounding has to be balanced by hand. Checked: the derivative of exp(3x) sin(5x) to 1e-12.
 
+`STENCILS` are the plain central differences of second and fourth order, f′ ≈ Σ_k (weight_k/h)
+[f(kh) − f(−kh)] (Fornberg, Math. Comp. 51, 699 (1988)).
+
 One-sided limits at 0 are those of the polynomial through f(±h), f(±2h), … on that side.
 """
 
@@ -14,6 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+
+STENCILS = {2: ((1, 1 / 2),), 4: ((1, 2 / 3), (2, -1 / 12))}
+"""By order: pairs (k, weight_k)."""
 
 
 def richardson(function: Callable[[float], ArrayLike], step: float, levels: int = 5) -> Array:

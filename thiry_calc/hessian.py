@@ -19,8 +19,9 @@ from scipy.sparse import csgraph
 from scipy.sparse.linalg import cg
 from tqdm import tqdm
 
+from thiry_calc.differences import STENCILS
+
 _PAIRS = ((0, 1), (0, 2), (1, 2))  # components of an antisymmetric 3 x 3 matrix
-_STENCILS = {2: ((1, 0.5),), 4: ((1, 2 / 3), (2, -1 / 12))}  # (displacement, weight) pairs
 
 
 def max_force(atoms: Atoms, calc: Any = None) -> float:
@@ -120,7 +121,7 @@ def finite_difference_hessian(
         Without a calculator; another order; a step that is not positive; indices out of range.
     """
     atoms = with_calculator(atoms, calc)
-    if order not in _STENCILS:
+    if order not in STENCILS:
         raise ValueError(f"order {order!r} of the differences: expected 2 or 4")
     if not step > 0:
         raise ValueError(f"step {step!r} Å of the differences: expected a positive length")
@@ -144,7 +145,7 @@ def _row(atoms: Atoms, i: int, k: int, step: float, order: int) -> NDArray[np.fl
     """Return −∂F/∂R_ik, (N, 3), by the stencil."""
     home = atoms.positions[i, k]
     row = np.zeros((len(atoms), 3))
-    for displacement, weight in _STENCILS[order]:
+    for displacement, weight in STENCILS[order]:
         for sign in (1, -1):
             atoms.positions[i, k] = home + sign * displacement * step
             row -= sign * weight / step * atoms.get_forces(apply_constraint=False)

@@ -19,9 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numba
 import numpy as np
-import scipy.sparse as sp
 from ase import Atoms, units
 from ase.mep.neb import NEB, NEBOptimizer
 from numpy.typing import NDArray
@@ -201,7 +199,7 @@ def _to_saddle(atoms: Atoms, max_steps: int = 30) -> None:
         if max_force(atoms) < _FMAX:
             return
         if step % 6 == 0:  # one Hessian serves several steps
-            factor = splu(_hessian(atoms)[3:, 3:].tocsc())
+            factor = splu(get_hessian(atoms)[3:, 3:].tocsc())
         shift = np.zeros((len(atoms), 3))  # one atom held: translations have no curvature
         shift[1:] = factor.solve(atoms.get_forces().ravel()[3:]).reshape(-1, 3)
         shift -= shift.mean(axis=0)
@@ -221,8 +219,8 @@ def _attempt(minimum: Atoms, saddle: Atoms, barrier: float) -> tuple[float, int,
     RuntimeError
         When these are not a minimum and a saddle of first order.
     """
-    low = HarmonicThermodynamics.from_hessian(_hessian(minimum), minimum)
-    hessian = _hessian(saddle)
+    low = HarmonicThermodynamics.from_hessian(get_hessian(minimum), minimum)
+    hessian = get_hessian(saddle)
     high = HarmonicThermodynamics.from_hessian(hessian, saddle)
     if low.n_negative_modes != 0 or high.n_negative_modes != 1:
         raise RuntimeError(
@@ -235,16 +233,6 @@ def _attempt(minimum: Atoms, saddle: Atoms, barrier: float) -> tuple[float, int,
         low.log_determinant, high.log_determinant, unstable, barrier, temperature=np.inf
     )
     return prefactor, high.n_negative_modes, unstable
-
-
-def _hessian(atoms: Atoms) -> sp.csr_array:
-    """Hessian, computed by one thread: a model's is many small kernels, where threads just wait."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        return get_hessian(atoms)
-    finally:
-        numba.set_num_threads(threads)
 
 
 def _fraction(atoms: Atoms, ends: tuple[Atoms, Atoms], jumper: int) -> float:

@@ -5,7 +5,8 @@ from typing import Any
 from thiry_calc.descriptors.afs import AFS
 from thiry_calc.descriptors.base import Descriptor
 from thiry_calc.descriptors.combined import Combined
-from thiry_calc.descriptors.pair import OneBody, Pair
+from thiry_calc.descriptors.one_body import OneBody
+from thiry_calc.descriptors.pair import Pair
 from thiry_calc.descriptors.power_spectrum import PowerSpectrum
 
 __all__ = ["AFS", "Combined", "Descriptor", "OneBody", "Pair", "PowerSpectrum", "make_descriptor"]

@@ -9,15 +9,15 @@ double sum with multiprecision radials, 1e-12 relative.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thiry_calc.descriptors.angular import fourier_from_legendre
-from thiry_calc.descriptors.base import Array, check_elements
+from thiry_calc.descriptors.base import Array, check_elements, check_sizes
 from thiry_calc.descriptors.radial import RadialBasis, make_radial
-from thiry_calc.descriptors.three_body import ThreeBodyDescriptor, check_sizes
+from thiry_calc.descriptors.three_body import ThreeBodyDescriptor
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,6 @@ class AFS(ThreeBodyDescriptor):
         if self.products not in ("diagonal", "full"):
             raise ValueError(f"products must be 'diagonal' or 'full', not {self.products!r}")
         make_radial(self.radial, self.r_cut, 1, self.regularization)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Hyper-parameters as {"type": "afs", ...}."""
-        return {
-            "type": self.type,
-            "r_cut": self.r_cut,
-            "n_max": self.n_max,
-            "l_max": self.l_max,
-            "elements": None if self.elements is None else list(self.elements),
-            "radial": self.radial,
-            "regularization": self.regularization,
-            "products": self.products,
-        }
 
     @cached_property
     def _radial(self) -> RadialBasis:

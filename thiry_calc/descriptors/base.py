@@ -4,6 +4,7 @@ F = Σ_i w·φ(N_i). `values` gives φ per atom, `pull` contracts weights before
 cost does not depend on the number of features), `push` gives the summed rows for fitting.
 """
 
+from dataclasses import fields
 from typing import Any, Protocol, runtime_checkable
 
 import numba
@@ -117,6 +118,26 @@ def check_elements(elements: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if not elements or len(set(elements)) != len(elements):
         raise ValueError(f"elements must be distinct and at least one, not {elements!r}")
     return elements
+
+
+def check_sizes(r_cut: float, n_max: int, l_max: int) -> None:
+    """Refuse hyper-parameters outside their range.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not (np.isfinite(r_cut) and r_cut > 0):
+        raise ValueError(f"r_cut must be a positive length in Å, not {r_cut!r}")
+    if n_max < 1 or l_max < 0 or l_max > 20:
+        raise ValueError(f"need n_max >= 1 and 0 <= l_max <= 20, not {n_max} and {l_max}")
+
+
+def hyper_parameters(descriptor: Any) -> dict[str, Any]:
+    """Return the fields of a descriptor, a dataclass with a `type`, as {"type": ..., ...}."""
+    values = {f.name: getattr(descriptor, f.name) for f in fields(descriptor)}
+    listed = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return {"type": descriptor.type, **listed}
 
 
 def chunks(n_atoms: int) -> int:

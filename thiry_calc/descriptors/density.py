@@ -1,13 +1,12 @@
-"""Numba kernels of the density trick: everything a three-body descriptor needs, in O(neighbours).
+"""The density trick: all sums over pairs of neighbours of a centre, in O(neighbours).
 
 With the density projections A_q,lm(i) = Σ_{j in channel a} g_n(r_ij) Y_lm(r̂_ij), q = (a, n),
 
     S_pl(i) = Σ_m A_q1,lm A_q2,lm = Σ_jk g_n1(r_ij) g_n2(r_ik) P_l(cos θ_ijk),    p = (q1, q2)
     s_p(i)  = Σ_j g_n1(r_ij) g_n2(r_ij)                     (the j = k terms, one channel only)
 
-and a site function is E_i = Σ_pl w_pl S_pl + Σ_p v_p s_p. `site_pull` contracts the weights
-into dE_i/dA_lm before it meets a derivative, so that its cost does not grow with the number of
-features; `site_push` keeps the features apart, for fitting.
+and a site function is E_i = Σ_pl w_pl S_pl + Σ_p v_p s_p; `density_pull` and `density_push` hold
+its derivatives.
 
 Work arrays are laid out [function][neighbour]: the innermost loops run over neighbours and
 vectorise. Rows of a descriptor live with the species of the centre atom: w has a leading axis.
@@ -48,7 +47,7 @@ def gather(i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geome
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def _weighted_rows(weights, rows, width, out):
+def weighted_rows(weights, rows, width, out):
     """Fill out = Σ_n weights_n rows_n, `width` columns; three n a pass cut the traffic."""
     out = out[:width]
     odd = rows.shape[0] % 3
@@ -99,7 +98,7 @@ def radial_functions(r, coefficients, r_cut, series, g, dg):
     out = series[n_terms]
     value, slope = out[:count], out[count : 2 * count]
     for n in range(n_max):
-        _weighted_rows(coefficients[n], series[:n_terms], 2 * count, out)
+        weighted_rows(coefficients[n], series[:n_terms], 2 * count, out)
         gn, dgn = g[n], dg[n]
         for j in range(count):
             u = 1.0 - r[j] / r_cut
@@ -186,7 +185,7 @@ def project(g, y, segments, n_max, n_lm, density):
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def _legendre_sums(density, q1, q2, n_l, out):
+def legendre_sums(density, q1, q2, n_l, out):
     """Fill out (n_l,) with S_l = Σ_m A_q1,lm A_q2,lm."""
     for l in range(n_l):  # noqa: E741
         total = 0.0
@@ -196,7 +195,7 @@ def _legendre_sums(density, q1, q2, n_l, out):
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def _self_sum(g, segments, n_max, q1, q2):
+def self_sum(g, segments, n_max, q1, q2):
     """Return s_p = Σ_j g_n1 g_n2 over the neighbours of one channel."""
     a = q1 // n_max
     start, stop = segments[a], segments[a + 1]
@@ -208,191 +207,49 @@ def _self_sum(g, segments, n_max, q1, q2):
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def _contract(density, products, w, gradient):
-    """Fill gradient (Q, n_lm) = dE/dA for the weights w (P, n_l)."""
-    gradient[:] = 0.0
-    for p in range(products.shape[0]):
-        q1, q2 = products[p, 0], products[p, 1]
-        for l in range(w.shape[1]):  # noqa: E741
-            c = w[p, l]
-            if c != 0.0:
-                for lm in range(l * l, (l + 1) * (l + 1)):
-                    gradient[q1, lm] += c * density[q2, lm]
-                    gradient[q2, lm] += c * density[q1, lm]
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide):
-    """Contract dE/dA with dA/dD: fill work[0:4] with the radial and Cartesian parts, (4, J).
-
-    E changes by work[0] along r, and by work[1:4]/r across it (before the projection on the
-    tangent plane). For each m the sums over l are taken first, then multiplied by c_m, s_m:
-    uc, us are Σ_l Π_l^m b; rc, rs the same with b′; zc, zs are Σ_l d Π_l^{m+1} b, where
-    b = Σ_n dE/dA_n,lm g_n. Scratch: both (n_max, 2J), wide (2, 2J).
-    """
-    n_l = recursion.shape[1]
-    work[0:4] = 0.0
-    for a in range(segments.shape[0] - 1):
-        start, stop, q = segments[a], segments[a + 1], a * n_max
-        count = stop - start
-        if count == 0:
-            continue
-        for n in range(n_max):
-            row, gn, dgn = both[n], g[n, start:stop], dg[n, start:stop]
-            for j in range(count):
-                row[j] = gn[j]
-                row[count + j] = dgn[j]
-        bc, dbc = wide[0, :count], wide[0, count : 2 * count]
-        bs, dbs = wide[1, :count], wide[1, count : 2 * count]
-        uc, us, rc = work[4, :count], work[5, :count], work[6, :count]
-        rs, zc, zs = work[7, :count], work[8, :count], work[9, :count]
-        along, gx = work[0, start:stop], work[1, start:stop]
-        gy, gz = work[2, start:stop], work[3, start:stop]
-        for m in range(n_l):
-            work[4:10, :count] = 0.0
-            for l in range(m, n_l):  # noqa: E741
-                p0 = pi[l, m, start:stop]
-                p1 = pi[l, min(m + 1, n_l - 1), start:stop]
-                d = recursion[2, l, m]
-                lm = l * l + max(2 * m - 1, 0)
-                _weighted_rows(gradient[q : q + n_max, lm], both, 2 * count, wide[0])
-                if m == 0:
-                    for j in range(count):
-                        uc[j] += p0[j] * bc[j]
-                        rc[j] += p0[j] * dbc[j]
-                    if l > m:
-                        for j in range(count):
-                            zc[j] += d * p1[j] * bc[j]
-                    continue
-                _weighted_rows(gradient[q : q + n_max, lm + 1], both, 2 * count, wide[1])
-                for j in range(count):
-                    uc[j] += p0[j] * bc[j]
-                    us[j] += p0[j] * bs[j]
-                    rc[j] += p0[j] * dbc[j]
-                    rs[j] += p0[j] * dbs[j]
-                if l > m:
-                    for j in range(count):
-                        zc[j] += d * p1[j] * bc[j]
-                        zs[j] += d * p1[j] * bs[j]
-            c, s = powers[0, m, start:stop], powers[1, m, start:stop]
-            if m == 0:
-                for j in range(count):
-                    along[j] += rc[j]
-                    gz[j] += zc[j]
-                continue
-            c1, s1 = powers[0, m - 1, start:stop], powers[1, m - 1, start:stop]
-            for j in range(count):
-                along[j] += rc[j] * c[j] + rs[j] * s[j]
-                gz[j] += zc[j] * c[j] + zs[j] * s[j]
-            for j in range(count):
-                gx[j] += m * (uc[j] * c1[j] + us[j] * s1[j])
-                gy[j] += m * (us[j] * c1[j] - uc[j] * s1[j])
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _self_chain(products, v, g, dg, segments, n_max, radial):
-    """Add to radial (J,) the derivative along r of Σ_p v_p s_p."""
-    for p in range(products.shape[0]):
-        if v[p] != 0.0:
-            a = products[p, 0] // n_max
-            start, stop = segments[a], segments[a + 1]
-            n1, n2 = products[p, 0] - a * n_max, products[p, 1] - a * n_max
-            g1, g2, d1, d2 = (
-                g[n1, start:stop],
-                g[n2, start:stop],
-                dg[n1, start:stop],
-                dg[n2, start:stop],
-            )
-            out = radial[start:stop]
-            for j in range(stop - start):
-                out[j] += v[p] * (d1[j] * g2[j] + g1[j] * d2[j])
-
-
-@numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
-def site_pull(
-    first,
-    neighbor,
-    vectors,
-    species,
-    r_cut,
-    coefficients,
-    recursion,
-    products,
-    n_channels,
-    weights,
-    self_weights,
-    mixed,
-    mixed_self,
-    n_chunks,
-):
-    """Return site values for several weight vectors, pair forces for one mixture of them.
-
-    Parameters
-    ----------
-    weights, self_weights : ndarray, shapes (T, n_species, P, n_l) and (T, n_species, P)
-        Weights of S_pl and s_p for each of T targets.
-    mixed, mixed_self : ndarray, shapes (n_species, P, n_l) and (n_species, P)
-        The weights whose pair forces are wanted.
-    n_chunks : int
-        Blocks of atoms that share work arrays.
+def neighborhood(first, coefficients, n_l, n_channels):
+    """Work arrays for one centre at a time, as `expand` fills them.
 
     Returns
     -------
-    sites : ndarray, shape (N, T)
-    pair_forces : ndarray, shape (M, 3)
+    pairs, geometry, segments
+        See `gather`.
+    series, g, dg
+        See `radial_functions`.
+    pi, powers, y
+        See `harmonics`.
+    density
+        See `project`.
     """
-    n_atoms = len(first) - 1
     n_max, n_terms = coefficients.shape
-    n_l = recursion.shape[1]
-    n_lm = n_l * n_l
-    n_targets = weights.shape[0]
-    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
-    sites = np.zeros((n_atoms, n_targets))
-    pair_forces = np.zeros((len(neighbor), 3))
-    for chunk in numba.prange(n_chunks):
-        pairs = np.empty(longest, np.int64)
-        geometry = np.empty((4, longest))
-        segments = np.empty(n_channels + 1, np.int64)
-        series = np.empty((n_terms + 1, 2 * longest))
-        g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
-        pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
-        y = np.empty((n_lm, longest))
-        density = np.empty((n_channels * n_max, n_lm))
-        gradient = np.empty((n_channels * n_max, n_lm))
-        both, wide = np.empty((n_max, 2 * longest)), np.empty((2, 2 * longest))
-        work = np.empty((10, longest))
-        sums = np.empty(n_l)
-        for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
-            count = gather(
-                i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
-            )
-            if count == 0:
-                continue
-            radial_functions(geometry[3, :count], coefficients, r_cut, series, g, dg)
-            harmonics(geometry, count, recursion, pi, powers, y)
-            project(g, y, segments, n_max, n_lm, density)
-            z = species[i]
-            for p in range(products.shape[0]):
-                q1, q2 = products[p, 0], products[p, 1]
-                _legendre_sums(density, q1, q2, n_l, sums)
-                same = q1 // n_max == q2 // n_max
-                s = _self_sum(g, segments, n_max, q1, q2) if same else 0.0
-                for t in range(n_targets):
-                    total = self_weights[t, z, p] * s
-                    for l in range(n_l):  # noqa: E741
-                        total += weights[t, z, p, l] * sums[l]
-                    sites[i, t] += total
-            _contract(density, products, mixed[z], gradient)
-            _chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide)
-            _self_chain(products, mixed_self[z], g, dg, segments, n_max, work[0])
-            for j in range(count):
-                x, yy, zz, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
-                gx, gy, gz = work[1, j], work[2, j], work[3, j]
-                along = work[0, j] - (x * gx + yy * gy + zz * gz) / r
-                pair_forces[pairs[j], 0] = along * x + gx / r
-                pair_forces[pairs[j], 1] = along * yy + gy / r
-                pair_forces[pairs[j], 2] = along * zz + gz / r
-    return sites, pair_forces
+    longest = np.max(first[1:] - first[:-1]) if len(first) > 1 else 0
+    return (
+        np.empty(longest, np.int64),
+        np.empty((4, longest)),
+        np.empty(n_channels + 1, np.int64),
+        np.empty((n_terms + 1, 2 * longest)),
+        np.empty((n_max, longest)),
+        np.empty((n_max, longest)),
+        np.empty((n_l, n_l, longest)),
+        np.empty((2, n_l, longest)),
+        np.empty((n_l * n_l, longest)),
+        np.empty((n_channels * n_max, n_l * n_l)),
+    )
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def expand(i, first, neighbor, vectors, species, r_cut, coefficients, recursion, arrays):
+    """Fill the work arrays of `neighborhood` for centre i; return its number of neighbours."""
+    pairs, geometry, segments, series, g, dg, pi, powers, y, density = arrays
+    n_channels, n_lm = len(segments) - 1, len(y)
+    count = gather(
+        i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
+    )
+    if count > 0:
+        radial_functions(geometry[3, :count], coefficients, r_cut, series, g, dg)
+        harmonics(geometry, count, recursion, pi, powers, y)
+        project(g, y, segments, len(g), n_lm, density)
+    return count
 
 
 @numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
@@ -410,192 +267,21 @@ def site_sums(
 ):
     """All S_pl and s_p of every centre: arrays of shape (N, P, n_l) and (N, P)."""
     n_atoms = len(first) - 1
-    n_max, n_terms = coefficients.shape
-    n_l = recursion.shape[1]
-    n_lm = n_l * n_l
-    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
+    n_max, n_l = coefficients.shape[0], recursion.shape[1]
     sums = np.zeros((n_atoms, products.shape[0], n_l))
     self_sums = np.zeros((n_atoms, products.shape[0]))
     for chunk in numba.prange(n_chunks):
-        pairs = np.empty(longest, np.int64)
-        geometry = np.empty((4, longest))
-        segments = np.empty(n_channels + 1, np.int64)
-        series = np.empty((n_terms + 1, 2 * longest))
-        g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
-        pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
-        y = np.empty((n_lm, longest))
-        density = np.empty((n_channels * n_max, n_lm))
+        arrays = neighborhood(first, coefficients, n_l, n_channels)
+        segments, g, density = arrays[2], arrays[4], arrays[9]
         for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
-            count = gather(
-                i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
+            count = expand(
+                i, first, neighbor, vectors, species, r_cut, coefficients, recursion, arrays
             )
             if count == 0:
                 continue
-            radial_functions(geometry[3, :count], coefficients, r_cut, series, g, dg)
-            harmonics(geometry, count, recursion, pi, powers, y)
-            project(g, y, segments, n_max, n_lm, density)
             for p in range(products.shape[0]):
                 q1, q2 = products[p, 0], products[p, 1]
-                _legendre_sums(density, q1, q2, n_l, sums[i, p])
+                legendre_sums(density, q1, q2, n_l, sums[i, p])
                 if q1 // n_max == q2 // n_max:
-                    self_sums[i, p] = _self_sum(g, segments, n_max, q1, q2)
+                    self_sums[i, p] = self_sum(g, segments, n_max, q1, q2)
     return sums, self_sums
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y):
-    """Fill grad_y (3, n_lm): the gradient of Y_lm(r̂_ij) with respect to D_ij."""
-    n_l = recursion.shape[1]
-    x, yy, z, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
-    for l in range(n_l):  # noqa: E741
-        for m in range(l + 1):
-            dz = recursion[2, l, m] * pi[l, m + 1, j] if m < l else 0.0
-            c, s = powers[0, m, j], powers[1, m, j]
-            p = m * pi[l, m, j] if m > 0 else 0.0
-            c1 = powers[0, m - 1, j] if m > 0 else 0.0
-            s1 = powers[1, m - 1, j] if m > 0 else 0.0
-            for part in range(2 if m > 0 else 1):
-                lm = l * l if m == 0 else l * l + 2 * m - 1 + part
-                gx = p * (c1 if part == 0 else s1)
-                gy = p * (-s1 if part == 0 else c1)
-                gz = dz * (c if part == 0 else s)
-                along = x * gx + yy * gy + z * gz
-                grad_y[0, lm] = (gx - along * x) / r
-                grad_y[1, lm] = (gy - along * yy) / r
-                grad_y[2, lm] = (gz - along * z) / r
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _partial_sums(j, density, y, grad_y, n_l, partial):
-    """Fill partial (4, Q, n_l): Σ_m Y_lm A_q,lm and Σ_m ∇Y_lm A_q,lm for neighbour j."""
-    for q in range(density.shape[0]):
-        for l in range(n_l):  # noqa: E741
-            u = vx = vy = vz = 0.0
-            for lm in range(l * l, (l + 1) * (l + 1)):
-                a = density[q, lm]
-                u += a * y[lm, j]
-                vx += a * grad_y[0, lm]
-                vy += a * grad_y[1, lm]
-                vz += a * grad_y[2, lm]
-            partial[0, q, l] = u
-            partial[1, q, l] = vx
-            partial[2, q, l] = vy
-            partial[3, q, l] = vz
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _product_gradients(j, a, g, dg, unit, products, partial, n_max, n_l, lines, slopes):
-    """Fill lines (3, P n_l) and slopes (3, P): gradients of S_pl and s_p for neighbour j."""
-    lines[:] = 0.0
-    slopes[:] = 0.0
-    for p in range(products.shape[0]):
-        for side in range(2):
-            n = products[p, side] - a * n_max
-            if n < 0 or n >= n_max:
-                continue
-            q2 = products[p, 1 - side]
-            n2 = q2 - a * n_max
-            for c in range(3):
-                gn, dgn = g[n, j], dg[n, j] * unit[c]
-                line = lines[c, p * n_l : (p + 1) * n_l]
-                for l in range(n_l):  # noqa: E741
-                    line[l] += dgn * partial[0, q2, l] + gn * partial[1 + c, q2, l]
-                if n2 >= 0 and n2 < n_max:
-                    slopes[c, p] += dgn * g[n2, j]
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _add(row, factor, line):
-    """Add factor · line to row; an explicit loop, which numba vectorises without a temporary."""
-    for k in range(row.shape[0]):
-        row[k] += factor * line[k]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
-def site_push(
-    first,
-    neighbor,
-    vectors,
-    species,
-    r_cut,
-    coefficients,
-    recursion,
-    products,
-    n_channels,
-    n_species,
-):
-    """Return the summed rows of S and s with their derivatives.
-
-    Returns
-    -------
-    sums, self_sums : ndarray, shapes (n_species, P, n_l) and (n_species, P)
-    d_sums, d_self : ndarray, shapes (3N, n_species, P, n_l) and (3N, n_species, P)
-        Derivatives with respect to the positions.
-    e_sums, e_self : ndarray, shapes (9, n_species, P, n_l) and (9, n_species, P)
-        Derivatives with respect to the strain components (c, d), row c·3 + d.
-    """
-    n_atoms = len(first) - 1
-    n_max, n_terms = coefficients.shape
-    n_l = recursion.shape[1]
-    n_lm = n_l * n_l
-    n_products = products.shape[0]
-    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
-    sums = np.zeros((n_species, n_products, n_l))
-    self_sums = np.zeros((n_species, n_products))
-    d_sums = np.zeros((3 * n_atoms, n_species, n_products * n_l))
-    d_self = np.zeros((3 * n_atoms, n_species, n_products))
-    e_sums = np.zeros((9, n_species, n_products * n_l))
-    e_self = np.zeros((9, n_species, n_products))
-    pairs = np.empty(longest, np.int64)
-    geometry = np.empty((4, longest))
-    segments = np.empty(n_channels + 1, np.int64)
-    series = np.empty((n_terms + 1, 2 * longest))
-    g, dg = np.empty((n_max, longest)), np.empty((n_max, longest))
-    pi, powers = np.empty((n_l, n_l, longest)), np.empty((2, n_l, longest))
-    y = np.empty((n_lm, longest))
-    density = np.empty((n_channels * n_max, n_lm))
-    grad_y = np.empty((3, n_lm))
-    partial = np.empty((4, n_channels * n_max, n_l))
-    lines, slopes = np.empty((3, n_products * n_l)), np.empty((3, n_products))
-    line, unit = np.empty(n_l), np.empty(3)
-    for i in range(n_atoms):
-        count = gather(
-            i, first, neighbor, vectors, species, r_cut, n_channels, pairs, geometry, segments
-        )
-        if count == 0:
-            continue
-        radial_functions(geometry[3, :count], coefficients, r_cut, series, g, dg)
-        harmonics(geometry, count, recursion, pi, powers, y)
-        project(g, y, segments, n_max, n_lm, density)
-        z = species[i]
-        for p in range(n_products):
-            q1, q2 = products[p, 0], products[p, 1]
-            _legendre_sums(density, q1, q2, n_l, line)
-            _add(sums[z, p], 1.0, line)
-            if q1 // n_max == q2 // n_max:
-                self_sums[z, p] += _self_sum(g, segments, n_max, q1, q2)
-        for a in range(n_channels):
-            for j in range(segments[a], segments[a + 1]):
-                _neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y)
-                _partial_sums(j, density, y, grad_y, n_l, partial)
-                for c in range(3):
-                    unit[c] = geometry[c, j]
-                _product_gradients(j, a, g, dg, unit, products, partial, n_max, n_l, lines, slopes)
-                other = neighbor[pairs[j]]
-                for c in range(3):
-                    _add(d_sums[3 * other + c, z], 1.0, lines[c])
-                    _add(d_sums[3 * i + c, z], -1.0, lines[c])
-                    _add(d_self[3 * other + c, z], 1.0, slopes[c])
-                    _add(d_self[3 * i + c, z], -1.0, slopes[c])
-                    for d in range(3):
-                        reach = unit[d] * geometry[3, j]
-                        _add(e_sums[3 * c + d, z], reach, lines[c])
-                        _add(e_self[3 * c + d, z], reach, slopes[c])
-    return (
-        sums,
-        self_sums,
-        d_sums.reshape(3 * n_atoms, n_species, n_products, n_l),
-        d_self,
-        e_sums.reshape(9, n_species, n_products, n_l),
-        e_self,
-    )

@@ -8,14 +8,14 @@ double sum, 1e-12 relative.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors.base import Array, check_elements
+from thiry_calc.descriptors.base import Array, check_elements, check_sizes
 from thiry_calc.descriptors.radial import RadialBasis, make_radial
-from thiry_calc.descriptors.three_body import ThreeBodyDescriptor, check_sizes
+from thiry_calc.descriptors.three_body import ThreeBodyDescriptor
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,6 @@ class PowerSpectrum(ThreeBodyDescriptor):
         check_sizes(self.r_cut, self.n_max, self.l_max)
         object.__setattr__(self, "elements", check_elements(self.elements))
         make_radial(self.radial, self.r_cut, 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Hyper-parameters as {"type": "power_spectrum", ...}."""
-        return {
-            "type": self.type,
-            "r_cut": self.r_cut,
-            "n_max": self.n_max,
-            "l_max": self.l_max,
-            "elements": None if self.elements is None else list(self.elements),
-            "radial": self.radial,
-        }
 
     @cached_property
     def _radial(self) -> RadialBasis:

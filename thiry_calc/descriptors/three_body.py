@@ -7,50 +7,62 @@ the angular matrix C and the factors α, β. Features are ordered by the element
 then by product, then by l.
 """
 
+from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors import density
 from thiry_calc.descriptors.angular import harmonic_recursion
-from thiry_calc.descriptors.base import Array, as_neighbors, as_targets, chunks, species_of
+from thiry_calc.descriptors.base import (
+    Array,
+    as_neighbors,
+    as_targets,
+    chunks,
+    hyper_parameters,
+    species_of,
+)
+from thiry_calc.descriptors.density import site_sums
+from thiry_calc.descriptors.density_pull import site_pull
+from thiry_calc.descriptors.density_push import site_push
 from thiry_calc.descriptors.radial import RadialBasis
 from thiry_calc.neighbors import VOIGT, NeighborList
 
 
-class ThreeBodyDescriptor:
-    """Base of `AFS` and `PowerSpectrum`; fields and tables come from the subclass."""
+class ThreeBodyDescriptor(ABC):
+    """Base of `AFS` and `PowerSpectrum`: frozen dataclasses with these fields and tables."""
 
+    type: ClassVar[str]
     r_cut: float
     n_max: int
     l_max: int
     elements: tuple[str, ...] | None
 
-    @cached_property
+    @property
+    @abstractmethod
     def _radial(self) -> RadialBasis:
-        raise NotImplementedError
+        """The functions g_n."""
 
-    @cached_property
+    @property
+    @abstractmethod
     def _products(self) -> NDArray[np.int64]:
         """Channel pairs (q1, q2), shape (P, 2)."""
-        raise NotImplementedError
 
-    @cached_property
+    @property
+    @abstractmethod
     def _angular(self) -> Array:
         """C_ll', shape (l_max + 1, l_max + 1)."""
-        raise NotImplementedError
 
-    @cached_property
+    @property
+    @abstractmethod
     def _factors(self) -> tuple[Array, Array]:
         """α_p and β_p, each of shape (P,)."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Hyper-parameters as {"type": ..., ...}."""
-        raise NotImplementedError
+        return hyper_parameters(self)
 
     @property
     def cutoff(self) -> float:
@@ -125,7 +137,7 @@ class ThreeBodyDescriptor:
         """
         nl = as_neighbors(structure, self.cutoff)
         tables = self._tables(nl)
-        sums, self_sums = density.site_sums(*tables, chunks(len(nl)))
+        sums, self_sums = site_sums(*tables, chunks(len(nl)))
         n_species, n_products, n_l = self._shape
         out = np.zeros((len(nl), n_species, n_products * n_l))
         out[np.arange(len(nl)), tables[3]] = self._features(sums, self_sums).reshape(len(nl), -1)
@@ -140,7 +152,7 @@ class ThreeBodyDescriptor:
         alpha, beta = self._factors
         legendre = (shaped * alpha[:, None]) @ self._angular
         on_self = -beta * shaped.sum(axis=-1)
-        sites, pair_forces = density.site_pull(
+        sites, pair_forces = site_pull(
             *self._tables(nl),
             legendre,
             on_self,
@@ -152,7 +164,7 @@ class ThreeBodyDescriptor:
 
     def push(self, nl: NeighborList) -> tuple[Array, Array, Array]:
         """Return the summed design rows; see `Descriptor.push`."""
-        sums, self_sums, d_sums, d_self, e_sums, e_self = density.site_push(
+        sums, self_sums, d_sums, d_self, e_sums, e_self = site_push(
             *self._tables(nl), self._n_species
         )
         total = self._features(sums, self_sums).ravel()
@@ -160,16 +172,3 @@ class ThreeBodyDescriptor:
         full = self._features(e_sums, e_self).reshape(3, 3, -1)
         strain = np.array([(full[a, b] + full[b, a]) / 2 for a, b in VOIGT])
         return total, forces, strain
-
-
-def check_sizes(r_cut: float, n_max: int, l_max: int) -> None:
-    """Refuse hyper-parameters outside their range.
-
-    Raises
-    ------
-    ValueError
-    """
-    if not (np.isfinite(r_cut) and r_cut > 0):
-        raise ValueError(f"r_cut must be a positive length in Å, not {r_cut!r}")
-    if n_max < 1 or l_max < 0 or l_max > 20:
-        raise ValueError(f"need n_max >= 1 and 0 <= l_max <= 20, not {n_max} and {l_max}")

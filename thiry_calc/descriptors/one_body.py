@@ -1,0 +1,72 @@
+"""One-body counts: φ_a(i) = 1 when atom i is of element a, the energy of a free atom."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+
+from thiry_calc.descriptors.base import (
+    Array,
+    as_neighbors,
+    as_targets,
+    check_elements,
+    hyper_parameters,
+    species_of,
+)
+from thiry_calc.neighbors import NeighborList
+
+
+@dataclass(frozen=True)
+class OneBody:
+    """One constant feature per element: φ_a(i) = 1 for atoms of element a, else 0.
+
+    Parameters
+    ----------
+    elements : tuple of str, optional
+        Chemical elements; None counts all atoms alike.
+    """
+
+    elements: tuple[str, ...] | None = None
+
+    type: ClassVar[str] = "one_body"
+
+    def __post_init__(self) -> None:
+        """Check the elements."""
+        object.__setattr__(self, "elements", check_elements(self.elements))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Hyper-parameters as {"type": "one_body", ...}."""
+        return hyper_parameters(self)
+
+    @property
+    def cutoff(self) -> float:
+        """A free atom has no neighbourhood."""
+        return 0.0
+
+    @property
+    def n_features(self) -> int:
+        """Number K of features."""
+        return 1 if self.elements is None else len(self.elements)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features, in order."""
+        return [f"{a}: 1" for a in self.elements or ("*",)]
+
+    def values(self, structure: NeighborList | Atoms) -> Array:
+        """Per-atom features, shape (N, K)."""
+        return np.eye(self.n_features)[species_of(as_neighbors(structure, 0.1), self.elements)]
+
+    def pull(
+        self, nl: NeighborList, weights: Array, mix: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Site values and (zero) pair forces; see `Descriptor.pull`."""
+        weights, _, many = as_targets(weights, mix, self.n_features)
+        sites = self.values(nl) @ weights.T
+        return (sites if many else sites[:, 0]), np.zeros((len(nl.neighbor), 3))
+
+    def push(self, nl: NeighborList) -> tuple[Array, Array, Array]:
+        """Return the summed design rows; see `Descriptor.push`."""
+        total = self.values(nl).sum(axis=0)
+        return total, np.zeros((3 * len(nl), len(total))), np.zeros((6, len(total)))
