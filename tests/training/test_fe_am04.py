@@ -2,21 +2,20 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from thiry_calc.defects import build, supercell
+from training.defect_rows import DefectRows, defect_rows, strained_crystals
 from training.executors import make_executor
 from training.recipes.fe_am04 import (
+    ALL,
     PARTS,
     PUBLISHED,
     SHARED,
     TEST,
     TRAIN,
-    Database,
-    database_rows,
     fit_entropy,
-    strained_bulk,
 )
-from training.references.am04 import LATTICE_CONSTANT
+from training.references.am04 import AM04, LATTICE_CONSTANT
 
-K = sum(part.n_features for part in PARTS)
+K = ALL.n_features
 
 
 def _frames():
@@ -38,7 +37,7 @@ def _frames():
 
 def test_rows_are_relative_to_the_crystal_of_the_same_box():
     with make_executor(0) as executor:
-        data = database_rows(_frames(), executor, seed=1)
+        data = defect_rows(_frames(), ALL, LATTICE_CONSTANT, executor, seed=1)
     assert data.features.shape == (3, K)
     scale = np.abs(data.features[2]).max()
     assert np.abs(data.features[0]).max() < 1e-9 * scale
@@ -55,17 +54,14 @@ def test_entropy_fit_recovers_a_linear_law_with_held_out_rows_untouched():
     held_out = np.arange(400) % 10 == 0
     entropy = features @ w
     entropy[held_out] = 1e6  # must not matter
-    data = Database(features, entropy, entropy, ["mixed"] * 400, ["V1"] * 400, held_out)
+    data = DefectRows(features, entropy, entropy, ["mixed"] * 400, ["V1"] * 400, held_out)
     bulk = (np.zeros((1, K)), np.zeros(1))
     model = fit_entropy(data, ~held_out, bulk, PUBLISHED)
     np.testing.assert_allclose(model.coefficients, w[descriptor_columns], atol=1e-4)
 
 
 def test_strained_crystals_expand_into_higher_entropy():
-    from thiry_calc.descriptors import Combined
-
-    phi_0 = Combined(PARTS).values(supercell(LATTICE_CONSTANT, 2))[0]
-    features, entropy = strained_bulk(1, phi_0, count=3)
+    features, entropy = strained_crystals(AM04(), LATTICE_CONSTANT, ALL, 1024, count=3, seed=1)
     assert features.shape == (3, K)
     assert np.abs(entropy).max() < 300  # 3γΔV/Ω per atom with γ near 2 and strains of 2 %
 

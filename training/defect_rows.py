@@ -1,0 +1,142 @@
+"""Rows of relaxed defects: features and labels against the perfect crystal of the same box.
+
+    x = Σ_i φ_i − N φ_box,    y = E_f or S_f
+
+φ_box are the features of an atom of the perfect crystal in the strain of the defect's box, so that
+a row holds the defect alone. The strained crystals themselves give rows against the crystal at rest
+for the entropy: y = −3 ln(ω̄/ω̄_0) per atom.
+"""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from thiry_calc.defects import supercell
+from thiry_calc.descriptors import Descriptor
+from training.assemble import feature_sums
+from training.crystal import hbar_omega
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class DefectRows:
+    """Relaxed defects of a database as rows of the linear problem.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, K)
+    formation_energy, formation_entropy : ndarray, shape (n,)
+        eV and k_B.
+    family, group : list of str
+        Of `training.database.frame`.
+    held_out : ndarray of bool, shape (n,)
+    """
+
+    features: Array
+    formation_energy: Array
+    formation_entropy: Array
+    family: list[str]
+    group: list[str]
+    held_out: NDArray[np.bool_]
+
+    @property
+    def strained(self) -> NDArray[np.bool_]:
+        """Which configurations are in a strained cell, shape (n,)."""
+        return np.array([family == "strained" for family in self.family])
+
+
+def _box_crystal(atoms: Atoms, a0: float) -> Atoms:
+    """Two cubic cells a side of the perfect crystal in the strain of a defect's box."""
+    size = round((atoms.info["n_sites"] / 2) ** (1 / 3))
+    crystal = supercell(a0, 2)
+    crystal.set_cell(atoms.cell.array * 2 / size, scale_atoms=True)
+    return crystal
+
+
+def _relative_features(frames: list[Atoms], descriptor: Descriptor, a0: float) -> Array:
+    """Σ_i φ_i − N φ_box of each frame (done in a worker)."""
+    boxes = [_box_crystal(atoms, a0) for atoms in frames]
+    per_atom = feature_sums(boxes, descriptor) / len(boxes[0])
+    counts = np.array([len(atoms) for atoms in frames])
+    return feature_sums(frames, descriptor) - counts[:, None] * per_atom
+
+
+def defect_rows(
+    frames: list[Atoms], descriptor: Descriptor, a0: float, executor: Executor, seed: int
+) -> DefectRows:
+    """Features and labels of a database of bcc defects, one tenth of it held out.
+
+    Parameters
+    ----------
+    frames : list of Atoms
+        Of `training.database.load_database`.
+    descriptor : Descriptor
+    a0 : float
+        Lattice constant of the database, Å.
+    executor : Executor
+    seed : int
+        Chooses the tenth.
+
+    Returns
+    -------
+    DefectRows
+    """
+    bare = [atoms.copy() for atoms in frames]  # without forces, which the workers do not need
+    pieces = [bare[k : k + 10] for k in range(0, len(bare), 10)]
+    work = partial(_relative_features, descriptor=descriptor, a0=a0)
+    rows = list(tqdm(executor.map(work, pieces), total=len(pieces), desc="database"))
+    order = np.random.default_rng(seed).permutation(len(frames))
+    held_out = np.zeros(len(frames), dtype=bool)
+    held_out[order[: len(frames) // 10]] = True
+    return DefectRows(
+        np.concatenate(rows),
+        np.array([atoms.info["formation_energy"] for atoms in frames]),
+        np.array([atoms.info["formation_entropy_kB"] for atoms in frames]),
+        [atoms.info["family"] for atoms in frames],
+        [atoms.info["group"] for atoms in frames],
+        held_out,
+    )
+
+
+def strained_crystals(
+    calc: Any, a0: float, descriptor: Descriptor, n_atoms: int, count: int, seed: int
+) -> tuple[Array, Array]:
+    """Rows of the perfect bcc crystal under random strains of up to 2 %.
+
+    Parameters
+    ----------
+    calc : Calculator
+        The reference potential, with ``get_hessian``.
+    a0 : float
+        Å.
+    descriptor : Descriptor
+    n_atoms : int
+        Atoms that a row stands for.
+    count : int
+        Number of strains.
+    seed : int
+
+    Returns
+    -------
+    features : ndarray, shape (count, K)
+    entropy : ndarray, shape (count,)
+        −3 ln(ω̄ / ω̄_0) per atom times `n_atoms`, k_B.
+    """
+    rng = np.random.default_rng(seed)
+    rest = supercell(a0, 6)
+    zero, phi_0 = np.log(hbar_omega(rest, calc, 16)), descriptor.values(rest)[0]
+    features, entropy = [], []
+    for _ in tqdm(range(count), desc="strained crystals"):
+        strain = rng.uniform(-0.02, 0.02, (3, 3))
+        cell = supercell(a0, 6)
+        cell.set_cell(cell.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+        entropy.append(-3 * n_atoms * (np.log(hbar_omega(cell, calc, 16)) - zero))
+        features.append(n_atoms * (descriptor.values(cell)[0] - phi_0))
+    return np.array(features), np.array(entropy)
