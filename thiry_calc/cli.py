@@ -6,9 +6,9 @@ An entry point names a module whose docstring's first line is the help text and 
     add_arguments(parser)                         declares the arguments
     run(args) -> int | None                       does the work; the exit status (None is 0)
 
-Results go to stdout, progress and logs to stderr. Bad input (`ValueError`, a missing file)
-ends with one sentence and exit status 2, a failed computation (`RuntimeError`, `OSError`)
-with exit status 1; ``THIRY_DEBUG=1`` shows the traceback instead.
+Every command has ``--json``. Results go to stdout, progress and logs to stderr. Bad input
+(`ValueError`, a missing file) ends with one sentence and exit status 2, a failed computation
+(`RuntimeError`, `OSError`) with exit status 1; ``THIRY_DEBUG=1`` shows the traceback instead.
 """
 
 import argparse
@@ -64,6 +64,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(sub)
+        sub.add_argument("--json", action="store_true", help="machine-readable output on stdout")
         sub.set_defaults(run=module.run)
     return parser
 

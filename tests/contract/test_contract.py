@@ -40,6 +40,11 @@ def test_contract(kind, elements, split, make_potential):
     _assert_complete(checks)
 
 
+@pytest.mark.parametrize("name", ["Fe-AM04", "Fe-AM04-AFS"])
+def test_contract_of_the_shipped_models(name):
+    _assert_complete(run_checks(ThiryCalculator(name)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["afs", "power"])
 def test_molecular_dynamics_conserves_energy(kind, make_potential):

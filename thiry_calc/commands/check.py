@@ -18,12 +18,7 @@ EXAMPLE = "thiry check Fe-AM04 --nve"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    """
+    """Declare the arguments."""
     parser.add_argument("model", help="shipped model, or path of a model file")
     parser.add_argument(
         "--structures", metavar="FILE", help="check on these instead of made-up structures"
@@ -33,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nve", action="store_true", help="molecular dynamics too (slow)")
     parser.add_argument("--seed", type=int, default=0, help="of random directions (default 0)")
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -29,12 +29,7 @@ FORCE_LIMIT = 1e-3  # eV/Å: the entropy of a 1024-atom cell then errs by about 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    """
+    """Declare the arguments."""
     parser.add_argument("file", help="relaxed structures, in any format of ase.io")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", help="shipped model, or path of a model file")
@@ -58,7 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--zero-modes", choices=CASES, default="auto", help="rigid motions")
     parser.add_argument("--relax", action="store_true", help="relax first, at fixed cell")
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,33 +12,12 @@ EXAMPLE = "thiry info Fe-AM04"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    """
+    """Declare the arguments."""
     parser.add_argument("model", help="shipped model, or path of a model file")
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the card.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        Bad input.
-    """
+    """Print the card."""
     path = find_potential(args.model)
     card = describe(Potential.load(path))
     card["file"] = str(path)

@@ -9,27 +9,11 @@ EXAMPLE = "thiry list"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    """
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    """Declare the arguments."""
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-
-    Returns
-    -------
-    int
-        0.
-    """
+    """Print the list."""
     models = []
     for name in list_potentials():
         potential = Potential.load(name)

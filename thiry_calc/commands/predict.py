@@ -31,38 +31,17 @@ PER_ATOM = ("site_entropies", "leverage")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    """
+    """Declare the arguments."""
     parser.add_argument("file", help="structures, in any format of ase.io, .xz/.gz/.bz2 too")
     parser.add_argument("--model", default="Fe-AM04", help="shipped model, or a model file")
     parser.add_argument("--temperature", type=float, metavar="T", help="of A(T), K")
     parser.add_argument(
         "-o", dest="output", metavar="FILE", help="write forces and per-atom values there, extxyz"
     )
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict and print.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        Bad input.
-    """
+    """Predict and print."""
     calc = ThiryCalculator(args.model, temperature=args.temperature)
     frames = read_structures(args.file)
     rows, written = [], []

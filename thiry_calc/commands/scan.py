@@ -25,12 +25,7 @@ _MOST = 10_000  # temperatures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    """
+    """Declare the arguments."""
     parser.add_argument(
         "structures",
         nargs="*",
@@ -65,26 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="vacancy migration: barrier, rates, diffusivities (default: with the standard set)",
     )
     parser.add_argument("-o", metavar="FOLDER", help="write the relaxed structures there, extxyz")
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Scan and print.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        Bad input.
-    """
+    """Scan and print."""
     if args.reference and not args.exact:
         raise ValueError("--reference names the potential of --exact; give both")
     potential = Potential.load(args.model)
