@@ -66,6 +66,9 @@ class ThiryCalculator(Calculator):
     Besides ASE's properties, `get_property` gives "formation_entropy" and "site_entropies"
     (k_B), "vibrational_entropy" (eV/K, at `temperature` or 300 K), "energy_std" (eV),
     "entropy_std" (k_B) and "leverage" (per atom).
+
+    The kernels run on numba's threads, which a fork does not survive: in a pool of processes,
+    use ``multiprocessing.get_context("spawn")``. `numba.set_num_threads` bounds them.
     """
 
     implemented_properties = [  # noqa: RUF012 - ASE's class attribute
