@@ -19,6 +19,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import supercell
 from thiry_calc.descriptors import AFS, Combined, Pair, PowerSpectrum
 from thiry_calc.linear import TSQR, LinearModel, error_table, ridge
@@ -249,7 +250,8 @@ def main() -> None:
     energy = fit_energy(data, training, Reference(shared, energy_0))
     limit = _largest_leverage(energy, training, shared)
     energy_target = Target(energy, SHARED, shared[None], np.array([energy_0]), limit)
-    crystal = Crystal("bcc", LATTICE_CONSTANT, {"Fe": hbar_omega(perfect, AM04())})
+    box = crystal_of_box(perfect, "bcc", LATTICE_CONSTANT, "Fe")
+    crystal = Crystal("bcc", LATTICE_CONSTANT, {"Fe": hbar_omega(box, AM04())})
     for name, parts in (("Fe-AM04", SHARED), ("Fe-AM04-AFS", PUBLISHED)):
         entropy = fit_entropy(data, ~data.held_out, bulk, parts)
         entropy_target = Target(entropy, parts, phi_0[None, columns_of(parts)], np.zeros(1))
