@@ -65,7 +65,10 @@ def start_of(item: str | Atoms, number: int, crystal: Crystal, size: int, elemen
     if isinstance(item, Atoms):
         name = str(item.info.get("name", f"structure_{number}"))
         check_structure(item, where=name)
-        box = crystal_of_box(item, lattice, crystal.a0, element)
+        try:
+            box = crystal_of_box(item, lattice, crystal.a0, element)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         if abs(len(item) - box.n_sites) > _MOST_DEFECTS * box.n_sites:
             raise ValueError(
                 f"{name} has {len(item)} atoms in a volume of {box.n_sites} lattice sites, which "
