@@ -122,8 +122,8 @@ and `leverage` tell when a structure is far from the training data; the two std 
 errors of held-out unstrained defects, 68 % of which lie within one.
 
 The entropy holds at minima of the energy. Its gradient was not fitted, so that relaxations on A(T)
-run out of the training data above a few hundred kelvin. The Hessian of the energy was not fitted
-either: it gives the vacancy 3.5 k_B instead of 2.6, and the prefactor of its migration is 80 % high.
+run out of the training data above a few hundred kelvin. Nor was the Hessian of the energy: it gives
+the vacancy 3.5 k_B instead of 2.6, and the prefactor of its migration is 80 % high.
 
 - energy: {energy};
   {n_energy} structures with forces and stresses, and the formation energies of the relaxed defects
