@@ -10,7 +10,7 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,13 @@ def digest(recipe: Recipe, family: int | None, start: int = 0, stop: int = 0) ->
     """
     parts = {k: v for k, v in asdict(recipe).items() if k not in ("families", "folder", "file")}
     if family is not None:
-        parts["family"] = asdict(recipe.families[family]) | {"count": None}
+        # what is left at its default may have come with a later version: it does not count
+        own = recipe.families[family]
+        parts["family"] = {
+            f.name: getattr(own, f.name)
+            for f in fields(own)
+            if f.name != "count" and getattr(own, f.name) != f.default
+        }
     if recipe.file is not None:
         parts["file"] = hashlib.sha256(Path(recipe.file).read_bytes()).hexdigest()
     key = json.dumps([VERSION, parts, family, start, stop], sort_keys=True)
