@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.constraints import FixAtoms
 
 from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import build, supercell
@@ -105,6 +106,32 @@ def test_relaxation_stops_when_atoms_fall_into_each_other():
     outcome = relax(atoms, 1e-4)
     assert outcome.lost
     assert "1 Å" in outcome.reason
+
+
+def test_a_rejected_step_into_the_core_does_not_lose_the_structure():
+    class Stiff(Calculator):
+        """A dimer with its minimum at 1.1 Å, steeper than the first step expects."""
+
+        implemented_properties = ("energy", "forces")
+
+        def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+            super().calculate(atoms, properties, system_changes)
+            d = self.atoms.positions[1] - self.atoms.positions[0]
+            r = np.linalg.norm(d)
+            pull = 2000.0 * (r - 1.1) * d / r
+            self.results = {"energy": 1000.0 * (r - 1.1) ** 2, "forces": np.array([pull, -pull])}
+
+    atoms = Atoms("Fe2", positions=[[0, 0, 0], [1.2, 0, 0]], calculator=Stiff())
+    assert relax(atoms, 1e-4).converged
+    assert atoms.get_distance(0, 1) == pytest.approx(1.1, abs=1e-6)
+
+
+def test_constraints_are_ignored():
+    atoms = build("vacancy", A0, 4)
+    atoms.set_constraint(FixAtoms([0, 1]))
+    atoms.calc = load_reference("AM04")
+    assert relax(atoms, 1e-4).converged
+    assert np.abs(atoms.get_forces(apply_constraint=False)).max() < 1e-4
 
 
 @pytest.mark.parametrize("distance", [0.0, 0.3])

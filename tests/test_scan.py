@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import units
+from ase.constraints import FixAtoms
 from ase.io import read, write
 
 from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.cli import main
 from thiry_calc.commands.scan import parse_temperatures
 from thiry_calc.defects import build, supercell
+from thiry_calc.plot import plot_scan
 from thiry_calc.references import load_reference
 from thiry_calc.relax import relax
 from thiry_calc.scan import scan
@@ -223,6 +225,53 @@ def test_migration_of_model_and_reference(model, monkeypatch):
     assert seen == [("ThiryCalculator", 128, model.crystal.a0), ("AM04", 128, 2.855313)]
     assert found.migration is None
     assert "no path here" in str(found)
+
+
+def test_structures_of_one_name_are_told_apart(model, tmp_path):
+    twins = [build(name, model.crystal.a0, 4) for name in ("dumbbell_110", "vacancy")]
+    for atoms in twins:
+        atoms.info["name"] = "CONTCAR"
+    found = scan(twins, model, KELVINS)
+    assert [c.name for c in found.configurations[:2]] == ["CONTCAR", "CONTCAR (2)"]
+    assert len(set(write_structures(found, tmp_path))) == len(found.configurations)
+
+
+def test_constraints_of_a_file_are_ignored(model):
+    atoms = build("vacancy", model.crystal.a0, 4)
+    free = scan([atoms], model, KELVINS).configurations[0]
+    atoms.set_constraint(FixAtoms([0, 1, 2]))
+    fixed = scan([atoms], model, KELVINS).configurations[0]
+    assert fixed.formation_energy_eV == pytest.approx(free.formation_energy_eV, abs=1e-7)
+    assert fixed.notes == free.notes
+
+
+def test_concentrations_without_a_state_are_unknown(result):
+    assert np.isnan(result.concentration(3, 300.0))
+    assert np.isnan(result.concentration(-1, 300.0, exact=True))
+
+
+def test_exact_diffusivities_take_exact_concentrations(exact):
+    c = next(c for c in exact.configurations if c.name == "vacancy")
+    expected = np.exp(-c.formation_free_energy_eV(900.0, exact=True) / (units.kB * 900.0))
+    assert exact.concentration(-1, 900.0, exact=True) == pytest.approx(expected)
+    assert exact.concentration(-1, 900.0) != pytest.approx(expected, rel=1e-6)
+
+
+def test_a_plot_of_low_temperatures_is_drawn(model, tmp_path):
+    cold = scan(["vacancy"], model, (0.0, 30.0), size=4, migration=True)
+    plot_scan(cold, tmp_path / "cold.png")
+    assert (tmp_path / "cold.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_structure_that_fails_gives_status_1(model_file, tmp_path, capsys):
+    atoms = supercell(2.855313, 4)
+    atoms.positions[1] = atoms.positions[0] + 0.1
+    write(tmp_path / "bad.xyz", atoms)
+    arguments = ["scan", str(tmp_path / "bad.xyz"), "vacancy", "--model", str(model_file)]
+    assert main([*arguments, "--size", "4", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["configurations"]
+    assert found[0]["formation_energy_eV"] is None
+    assert found[1]["formation_energy_eV"] is not None
 
 
 def test_structures_are_written_whole(result, tmp_path):

@@ -76,8 +76,8 @@ class Configuration:
 
     @property
     def is_saddle(self) -> bool:
-        """Whether an exact check found negative modes."""
-        return self.exact is not None and self.exact.n_negative_modes > 0
+        """Whether an exact check found modes that are negative, or too near zero to tell."""
+        return self.exact is not None and not self.exact.is_minimum
 
     @property
     def competes(self) -> bool:
@@ -85,9 +85,12 @@ class Configuration:
         excluded = self.is_saddle or self.same_as or self.falls_to
         return bool(np.isfinite(self.formation_energy_eV)) and not excluded
 
-    def formation_free_energy_eV(self, temperature: float) -> float:
-        """A_f(T), eV; NaN when it could not be computed."""
-        return self.formation_energy_eV - units.kB * temperature * self.formation_entropy_kB
+    def formation_free_energy_eV(self, temperature: float, exact: bool = False) -> float:
+        """A_f(T), eV, of the model or of the reference potential; NaN when it is not known."""
+        values = self.exact if exact else self
+        if values is None:
+            return float("nan")
+        return values.formation_energy_eV - units.kB * temperature * values.formation_entropy_kB
 
 
 def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
@@ -212,6 +215,8 @@ def with_exact(
     if exact.n_negative_modes:
         modes = "mode" if exact.n_negative_modes == 1 else "modes"
         notes.append(f"saddle: {exact.n_negative_modes} negative {modes}")
+    elif exact.n_near_zero_modes:
+        notes.append(f"no clear minimum: {exact.n_near_zero_modes} modes near zero")
     return replace(configuration, exact=exact, notes=tuple(notes))
 
 

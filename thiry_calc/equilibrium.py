@@ -119,6 +119,6 @@ def concentration(free_energy: float, temperature: float, multiplicity: int = 1)
     """
     if temperature == 0:
         return 0.0
-    # 1e3 keeps the exponential of an unstable crystal (A_f < 0) a finite number
+    # the bound keeps the exponential of an unstable crystal (A_f < 0) a finite number
     exponent = min(-free_energy / (units.kB * temperature), 500.0)
     return float(multiplicity * np.exp(exponent))

@@ -8,7 +8,8 @@ model's, at the reference potential's own lattice constant. Negative modes mark 
 no entropy.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class Exact:
     ----------
     formation_energy_eV : float
     formation_entropy_kB : float
-        NaN at a saddle.
+        NaN where it is no minimum.
     n_negative_modes, n_near_zero_modes : int
         Apart from the three translations.
     """
@@ -43,6 +44,11 @@ class Exact:
     formation_entropy_kB: float
     n_negative_modes: int
     n_near_zero_modes: int
+
+    @property
+    def is_minimum(self) -> bool:
+        """Whether all modes but the translations are positive."""
+        return self.n_negative_modes == 0 and self.n_near_zero_modes == 0
 
 
 @dataclass(eq=False)
@@ -57,16 +63,21 @@ class ExactReference:
     lattice : str
     a0 : float
         Its lattice constant, Å.
+    file : str or Path, optional
+        Its table.
     """
 
     name: str
     calculator: Any
     lattice: str
     a0: float
+    file: str | Path | None = None
     _bulk: dict[bytes, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, name: str, potential: Potential, crystal: Crystal) -> "ExactReference":
+    def make(
+        cls, name: str, potential: Potential, crystal: Crystal, file: str | Path | None = None
+    ) -> "ExactReference":
         """Make the reference potential of a name.
 
         Parameters
@@ -77,18 +88,20 @@ class ExactReference:
             The model, for the name "model".
         crystal : Crystal
             Its a0 serves a reference potential that does not tell its ``lattice_constant``.
+        file : str or Path, optional
+            Table of the reference potential, where it needs one.
 
         Raises
         ------
         ValueError
-            Unknown name.
+            Unknown name; a file missing, or not expected.
         """
         if name == OWN:
             own = ThiryCalculator(potential, extrapolation_warning=False)
             return cls(name, own, crystal.lattice, crystal.a0)
-        calculator = load_reference(name)
+        calculator = load_reference(name, file)
         a0 = getattr(calculator, "lattice_constant", crystal.a0)
-        return cls(name, calculator, crystal.lattice, a0)
+        return cls(name, calculator, crystal.lattice, a0, file)
 
     def values(self, start: Atoms) -> Exact:
         """Relax a structure and compute its exact values.
@@ -123,12 +136,13 @@ class ExactReference:
         entropy = formation_entropy(
             thermo.log_determinant_hessian, len(atoms), bulk_log_det, box.n_sites
         )
-        return Exact(
+        exact = Exact(
             formation_energy_eV=energy - len(atoms) / box.n_sites * bulk_energy,
-            formation_entropy_kB=np.nan if thermo.n_negative_modes else entropy,
+            formation_entropy_kB=entropy,
             n_negative_modes=thermo.n_negative_modes,
             n_near_zero_modes=thermo.n_near_zero_modes,
         )
+        return exact if exact.is_minimum else replace(exact, formation_entropy_kB=np.nan)
 
     def _bulk_values(self, perfect: Atoms) -> tuple[float, float]:
         """Energy (eV) and ln det′H of a perfect crystal."""
@@ -137,10 +151,10 @@ class ExactReference:
             atoms = perfect.copy()
             atoms.calc = self.calculator
             thermo = HarmonicThermodynamics.from_hessian(get_hessian(atoms), atoms)
-            if thermo.n_negative_modes:
+            if thermo.n_negative_modes or thermo.n_near_zero_modes:
                 raise RuntimeError(
-                    f"the perfect crystal of {self.name} has {thermo.n_negative_modes} "
-                    "negative modes in this box"
+                    f"the perfect crystal of {self.name} has {thermo.n_negative_modes} negative "
+                    f"and {thermo.n_near_zero_modes} near-zero modes in this box"
                 )
             energy = float(atoms.get_potential_energy())
             self._bulk[key] = energy, thermo.log_determinant_hessian

@@ -5,14 +5,13 @@ configuration thick and coloured, the crossings marked, saddles as crosses at th
 values as circles; below, equilibrium concentrations and, where known, diffusivities.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase import units
 
+from thiry_calc.files import check_folder, replacing
 from thiry_calc.scan_report import family_name
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ def check_plot(path: str | Path, temperatures: Sequence[float]) -> None:
         )
     if path.suffix.lower().removeprefix(".") not in _FORMATS:
         raise ValueError(f"plot file {str(path)!r}: expected a name ending in .png, .pdf or .svg")
-    if not path.parent.is_dir():
-        raise ValueError(f"plot file {str(path)!r}: there is no folder {str(path.parent)!r}")
+    check_folder(path)
 
 
 def plot_scan(scan: "Scan", path: str | Path) -> None:
@@ -89,10 +87,8 @@ def plot_scan(scan: "Scan", path: str | Path) -> None:
         f"constant volume{exact}",
         fontsize=12,
     )
-    path = Path(path)
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(partial, dpi=130)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=130)
 
 
 def _rows(nets: list[int]) -> list[list[int]]:
@@ -151,7 +147,7 @@ def _exact_points(axes: Any, scan: "Scan", c: "Configuration", colour: str) -> N
         return
     t = np.array(scan.temperatures)
     t = t[:: max(1, len(t) // 6)]
-    values = c.exact.formation_energy_eV - units.kB * t * c.exact.formation_entropy_kB
+    values = [c.formation_free_energy_eV(kelvin, exact=True) for kelvin in t]
     axes.plot(
         t, values, "o", markerfacecolor="white", markeredgecolor=colour, markersize=4.5,
         clip_on=False, zorder=5,
@@ -203,6 +199,8 @@ def _diffusivities(axes: Any, scan: "Scan", jump: "Migration") -> None:
     for n, (name, diffusivity) in enumerate(curves):
         values = np.array([diffusivity(t) for t in kelvins])
         visible = values > _LEAST * 1e-10
+        if not visible.any():
+            continue
         axes.semilogy(kelvins[visible], values[visible], color=_COLOURS[n], linewidth=1.8)
         labels.append((values[visible][-1], name, _COLOURS[n]))
     title = f"diffusivity (barrier {jump.barrier_eV:.2f} eV)"

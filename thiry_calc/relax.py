@@ -64,7 +64,8 @@ def relax(
     Parameters
     ----------
     atoms : Atoms
-        N atoms, with a calculator.
+        N atoms, with a calculator. Constraints are ignored: a harmonic entropy belongs to a
+        stationary point of all atoms.
     fmax : float
         Largest force on an atom that is accepted, eV/Å. An entropy errs by about 2 k_B per eV/Å.
     max_steps : int
@@ -81,23 +82,25 @@ def relax(
     ValueError
         When the calculator refuses the structure as it is given.
     """
-    atoms.get_potential_energy()  # refuses here what it cannot treat
-    lost = False
+    atoms.get_potential_energy(apply_constraint=False)  # refuses here what it cannot treat
+    lost, probe = False, Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc)
 
     def landscape(positions: Array) -> tuple[float, Array]:
-        atoms.set_positions(positions)
+        atoms.set_positions(positions, apply_constraint=False)
         try:
-            return float(atoms.get_potential_energy()), atoms.get_forces()
+            forces = atoms.get_forces(apply_constraint=False)
+            return float(atoms.get_potential_energy(apply_constraint=False)), forces
         except ValueError:  # overlapping atoms
             return np.inf, np.zeros(positions.shape)
 
-    def finished(forces: Array) -> bool:
+    def finished(positions: Array, forces: Array) -> bool:
         nonlocal lost
-        lost = len(neighbors_of(atoms, closest).neighbor) > 0
+        probe.set_positions(positions)
+        lost = len(neighbors_of(probe, closest).neighbor) > 0
         return lost or _largest(forces) <= fmax
 
     positions, steps = descend(landscape, atoms.get_positions(), finished, max_steps)
-    atoms.set_positions(positions)
+    atoms.set_positions(positions, apply_constraint=False)
     largest = max_force(atoms)
     if lost:
         reason = f"atoms came within {closest:g} Å of each other"
@@ -124,7 +127,7 @@ def separate(atoms: Atoms, r_min: float) -> bool:
     """
 
     def landscape(positions: Array) -> tuple[float, Array]:
-        atoms.set_positions(positions)
+        atoms.set_positions(positions, apply_constraint=False)
         nl = neighbors_of(atoms, r_min)
         d = np.linalg.norm(nl.vectors, axis=1)
         gap = r_min - d
@@ -133,27 +136,28 @@ def separate(atoms: Atoms, r_min: float) -> bool:
         np.add.at(forces, nl.center, push)
         return float(_STIFFNESS * np.sum(gap**2) / 4), forces  # each pair is listed twice
 
-    def finished(forces: Array) -> bool:
+    def finished(positions: Array, forces: Array) -> bool:
+        atoms.set_positions(positions, apply_constraint=False)
         return len(neighbors_of(atoms, 0.99 * r_min).neighbor) == 0
 
     positions, steps = descend(landscape, atoms.get_positions(), finished, max_steps=200)
-    atoms.set_positions(positions)
+    atoms.set_positions(positions, apply_constraint=False)
     return steps > 1
 
 
 def descend(
-    landscape: Landscape, x: Array, finished: Callable[[Array], bool], max_steps: int
+    landscape: Landscape, x: Array, finished: Callable[[Array, Array], bool], max_steps: int
 ) -> tuple[Array, int]:
     """Limited-memory BFGS until `finished`.
 
     Parameters
     ----------
     landscape : callable
-        (N, 3) positions in Å → energy in eV and forces in eV/Å; infinite energy where there is none.
+        (N, 3) positions in Å → energy in eV and forces in eV/Å; where there is no energy, infinity.
     x : ndarray, shape (N, 3)
         Start, Å.
     finished : callable
-        Asked with the forces at each iterate.
+        Asked with the positions and forces of each iterate.
     max_steps : int
         Evaluations allowed.
 
@@ -167,7 +171,7 @@ def descend(
     history: deque[tuple[Array, Array]] = deque(maxlen=_MEMORY)
     energy, forces = landscape(x)
     steps, shrink = 1, 1.0
-    while not finished(forces) and steps < max_steps and shrink > 1e-6:
+    while not finished(x, forces) and steps < max_steps and shrink > 1e-6:
         step = _quasi_newton(history, forces)
         if np.vdot(step, forces) <= 0.0:
             history.clear()

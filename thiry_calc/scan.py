@@ -86,12 +86,33 @@ class Scan:
         ]
         return stable_ranges(lines, min(self.temperatures), max(self.temperatures))
 
-    def concentration(self, net: int, temperature: float) -> float:
-        """Equilibrium concentration of a family per lattice site, all its states together."""
+    def concentration(self, net: int, temperature: float, exact: bool = False) -> float:
+        """Equilibrium concentration of a family, all its states together.
+
+        Parameters
+        ----------
+        net : int
+            N − N0.
+        temperature : float
+            K.
+        exact : bool
+            By the values of the reference potential instead of the model's.
+
+        Returns
+        -------
+        float
+            Per lattice site; NaN when no state of the family competes, or none was given.
+        """
+        states = [c for c in self.families.get(net, ()) if c.competes]
+        if exact:
+            states = [c for c in states if c.exact is not None]
+        if not states:
+            return float("nan")
         return sum(
-            concentration(c.formation_free_energy_eV(temperature), temperature, c.multiplicity or 1)
-            for c in self.families[net]
-            if c.competes
+            concentration(
+                c.formation_free_energy_eV(temperature, exact), temperature, c.multiplicity or 1
+            )
+            for c in states
         )
 
     def __str__(self) -> str:
@@ -111,6 +132,7 @@ def scan(
     lattice: str | None = None,
     exact: bool = False,
     reference: str | None = None,
+    potential_file: str | Path | None = None,
     migration: bool = False,
     progress: bool = False,
 ) -> Scan:
@@ -135,6 +157,8 @@ def scan(
         Its name in the entry-point group ``thiry.references``, or "model": the Hessian of the
         model's own energy. By default the one that the model is named for ("Fe-AM04",
         "Fe-AM04-AFS": AM04), else "model".
+    potential_file : str or Path, optional
+        Table of the reference potential, where it needs one.
     migration : bool
         Add the jump of the vacancy.
     progress : bool
@@ -155,9 +179,11 @@ def scan(
     given = [structures] if isinstance(structures, str | Atoms) else list(structures)
     given = given or list(standard_names(crystal.lattice))
     element = _element(potential, element, given)
-    starts = [start_of(item, n, crystal, size, element) for n, item in enumerate(given)]
+    starts = _distinct([start_of(item, n, crystal, size, element) for n, item in enumerate(given)])
     chosen = _reference(potential, element, reference) if exact else None
-    checker = None if chosen is None else ExactReference.make(chosen, potential, crystal)
+    checker = None
+    if chosen is not None:
+        checker = ExactReference.make(chosen, potential, crystal, potential_file)
     calc = ThiryCalculator(potential, extrapolation_warning=False)
     done: list[Configuration] = []
     lower: dict[str, Start] = {}
@@ -174,6 +200,20 @@ def scan(
         potential.name, element, crystal.lattice, crystal.a0, size, kelvins, tuple(done), chosen
     )
     return _with_migration(result, calc, checker) if migration else result
+
+
+def _distinct(starts: Sequence[Start]) -> list[Start]:
+    """Give a number to each name that has come before: results are told apart by their names."""
+    out: list[Start] = []
+    taken: set[str] = set()
+    for start in starts:
+        name, number = start.name, 1
+        while name in taken:
+            number += 1
+            name = f"{start.name} ({number})"
+        taken.add(name)
+        out.append(start._replace(name=name))
+    return out
 
 
 def _with_lower_states(
@@ -259,7 +299,7 @@ def _with_migration(result: Scan, calc: ThiryCalculator, checker: ExactReference
     notes = []
     makers = [(lambda: ThiryCalculator(calc.potential, extrapolation_warning=False), result.a0)]
     if checker is not None and checker.name != OWN:
-        makers.append((lambda: load_reference(checker.name), checker.a0))
+        makers.append((lambda: load_reference(checker.name, checker.file), checker.a0))
     size = MIGRATION_SIZE[result.lattice]
     for make, a0 in makers:
         perfect = supercell(a0, size, result.element, result.lattice)

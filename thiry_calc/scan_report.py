@@ -1,14 +1,13 @@
 """What a scan prints: tables for people, JSON for programs, files of the relaxed structures."""
 
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase.io import write
+from thiry_calc.structures import write_structures as write_frames
 
 if TYPE_CHECKING:
     from thiry_calc.configurations import Configuration
@@ -50,7 +49,7 @@ def text(scan: "Scan") -> str:
     parts = [_header(scan), _configurations(scan), _stable(scan), _concentrations(scan)]
     for jump, name in ((scan.migration, scan.model), (scan.exact_migration, scan.reference)):
         if jump is not None:
-            parts.append(_migration(scan, jump, str(name)))
+            parts.append(_migration(scan, jump, str(name), jump is scan.exact_migration))
     parts += [f"note: {note}" for note in scan.notes]
     return "\n\n".join(part for part in parts if part)
 
@@ -151,14 +150,14 @@ def _small(value: float) -> str:
     return f"{value:.1e}" if value > 1e-99 else "< 1e-99"
 
 
-def _migration(scan: "Scan", jump: "Migration", name: str) -> str:
-    vacancies = scan.families.get(-1, ())
+def _migration(scan: "Scan", jump: "Migration", name: str, exact: bool) -> str:
+    vacancies = not math.isnan(scan.concentration(-1, 300.0, exact))
     rows = [["T (K)", "Γ (1/s)", "D_v (m²/s)"] + (["D* (m²/s)"] if vacancies else [])]
     for t in scan.temperatures:
         if t > 0:
             row = [f"{t:g}", f"{jump.rate(t):.2e}", f"{jump.vacancy_diffusivity(t):.2e}"]
             if vacancies:
-                row.append(f"{jump.self_diffusivity(t, scan.concentration(-1, t)):.2e}")
+                row.append(f"{jump.self_diffusivity(t, scan.concentration(-1, t, exact)):.2e}")
             rows.append(row)
     legend = "Γ: rate to one neighbour; D_v: of the vacancy; D*: of a tracer, vacancies included"
     return f"{name}: {jump}\n{_table(rows)}\n{legend}"
@@ -199,13 +198,13 @@ def to_json(scan: "Scan") -> dict[str, Any]:
                 "stable": [asdict(r) for r in ranges],
                 "crossings_K": [r.start for r in ranges[1:]],
                 "concentration_per_site": {
-                    k: scan.concentration(net, t) for k, t in kelvins.items()
+                    k: _finite(scan.concentration(net, t)) for k, t in kelvins.items()
                 },
             }
             for net, ranges in stable.items()
         ],
-        "migration": _jump(scan, scan.migration, kelvins),
-        "exact_migration": _jump(scan, scan.exact_migration, kelvins),
+        "migration": _jump(scan, scan.migration, kelvins, exact=False),
+        "exact_migration": _jump(scan, scan.exact_migration, kelvins, exact=True),
         "notes": list(scan.notes),
     }
 
@@ -235,11 +234,10 @@ def _configuration(c: "Configuration", kelvins: dict[str, float]) -> dict[str, A
 
 
 def _jump(
-    scan: "Scan", jump: "Migration | None", kelvins: dict[str, float]
+    scan: "Scan", jump: "Migration | None", kelvins: dict[str, float], exact: bool
 ) -> dict[str, Any] | None:
     if jump is None:
         return None
-    known = bool(scan.families.get(-1))
     return {
         "n_atoms": jump.n_atoms,
         "barrier_eV": jump.barrier_eV,
@@ -254,10 +252,9 @@ def _jump(
             k: jump.vacancy_diffusivity(t) for k, t in kelvins.items()
         },
         "self_diffusivity_m2_per_s": {
-            k: jump.self_diffusivity(t, scan.concentration(-1, t)) for k, t in kelvins.items()
-        }
-        if known
-        else None,
+            k: _finite(jump.self_diffusivity(t, scan.concentration(-1, t, exact)))
+            for k, t in kelvins.items()
+        },
     }
 
 
@@ -276,7 +273,7 @@ def write_structures(scan: "Scan", folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    paths: list[Path] = []
     for c in scan.configurations:
         atoms = c.atoms.copy()
         atoms.info = {"name": c.name, "n_sites": c.n_sites}
@@ -284,9 +281,10 @@ def write_structures(scan: "Scan", folder: str | Path) -> list[Path]:
             atoms.info["formation_energy_eV"] = c.formation_energy_eV
             if not c.is_saddle:
                 atoms.info["formation_entropy_kB"] = c.formation_entropy_kB
-        path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', c.name)}.xyz"
-        partial = path.with_suffix(".xyz.part")
-        write(partial, atoms, format="extxyz")
-        os.replace(partial, path)
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", c.name)
+        path = folder / f"{stem}.xyz"
+        if path in paths:  # names that differ in what file names cannot hold
+            path = folder / f"{stem}_{len(paths)}.xyz"
+        write_frames(path, [atoms])
         paths.append(path)
     return paths

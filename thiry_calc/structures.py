@@ -8,7 +8,6 @@ import bz2
 import gzip
 import io
 import lzma
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import numpy as np
 from ase import Atoms
 from ase.io import read, write
 from ase.io.formats import filetype
+
+from thiry_calc.files import replacing
 
 R_OVERLAP = 0.5  # Å; no pair of atoms is closer in matter
 _OPEN = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
@@ -89,14 +90,8 @@ def write_structures(path: str | Path, frames: list[Atoms]) -> None:
     OSError
         When the folder does not exist or cannot be written.
     """
-    path = Path(path)
-    # the name keeps its end, which tells ase.io how to compress
-    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
-    try:
+    with replacing(path) as partial:
         write(partial, frames, format="extxyz")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_structure(atoms: Atoms, where: str = "the structure") -> None:

@@ -3,7 +3,6 @@
     energy    x = Σ_i φ_i − N φ_0,     y = E − N y_0        σ = σ_E √N
     forces    x = −∂(Σ_i φ_i)/∂R,      y = F                σ² = σ_F² + (f |F_i|)²
     stress    x = ∂(Σ_i φ_i)/∂ε,       y = V · stress       σ = σ_V √N
-    entropy   x = Σ_i φ_i − N φ_0,     y = S_f              σ = σ_S
 
 with φ_0, y_0 of the perfect crystal, so that only differences from it are fitted. Rows go one
 structure at a time into mergeable statistics: memory K², whatever the amount of data.

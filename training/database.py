@@ -19,10 +19,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
+from thiry_calc.files import write_atomically
 from training.label import Label
 from training.recipe import Recipe
 from training.sampling import Attempt, lattice_constant
-from training.shards import Shard, read_shard, write_atomically
+from training.shards import Shard, read_shard
 
 INDEX = "index.json"
 RAW = "attempts"
@@ -139,7 +140,9 @@ def load_database(folder: str | Path) -> list[Atoms]:
 
 
 def write_frames(outcomes: Sequence[Outcome], folder: Path) -> None:
-    """Write a compressed extended xyz file per shard with anything left; remove any others.
+    """Write a compressed extended xyz file per shard with anything left.
+
+    Those of an earlier recipe in this folder, which its index lists, are removed.
 
     Parameters
     ----------
@@ -156,9 +159,10 @@ def write_frames(outcomes: Sequence[Outcome], folder: Path) -> None:
         path = folder / f"{name}.xyz.xz"
         if not path.exists() or path.read_bytes() != contents:
             write_atomically(path, contents)
-    for path in folder.glob("*.xyz.xz"):
-        if path.name.removesuffix(".xyz.xz") not in groups:
-            path.unlink()  # of an earlier recipe in this folder
+    earlier = json.loads((folder / INDEX).read_text()) if (folder / INDEX).exists() else {}
+    for entry in earlier.get("shards", []):
+        if entry["name"] not in groups:
+            (folder / f"{entry['name']}.xyz.xz").unlink(missing_ok=True)
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
@@ -169,7 +173,7 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     path : Path
     document : dict
     """
-    write_atomically(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def index(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -17,12 +17,15 @@ from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import supercell
 from thiry_calc.descriptors import Descriptor
 from training.assemble import feature_sums
 from training.crystal import hbar_omega
 
 Array = NDArray[np.float64]
+
+_SIZE, _N_K = 7, 16  # cubic cells a side, wider than twice the range of a Hessian; k points
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +133,18 @@ def strained_crystals(
         −3 ln(ω̄ / ω̄_0) per atom times `n_atoms`, k_B.
     """
     rng = np.random.default_rng(seed)
-    rest = supercell(a0, 6)
-    zero, phi_0 = np.log(hbar_omega(rest, calc, 16)), descriptor.values(rest)[0]
+    rest = supercell(a0, _SIZE)
+    zero, phi_0 = _log_frequency(rest, calc, a0), descriptor.values(rest)[0]
     features, entropy = [], []
     for _ in tqdm(range(count), desc="strained crystals"):
         strain = rng.uniform(-0.02, 0.02, (3, 3))
-        cell = supercell(a0, 6)
+        cell = supercell(a0, _SIZE)
         cell.set_cell(cell.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
-        entropy.append(-3 * n_atoms * (np.log(hbar_omega(cell, calc, 16)) - zero))
+        entropy.append(-3 * n_atoms * (_log_frequency(cell, calc, a0) - zero))
         features.append(n_atoms * (descriptor.values(cell)[0] - phi_0))
     return np.array(features), np.array(entropy)
+
+
+def _log_frequency(crystal: Atoms, calc: Any, a0: float) -> float:
+    box = crystal_of_box(crystal, "bcc", a0, crystal.symbols[0])
+    return float(np.log(hbar_omega(box, calc, _N_K)))

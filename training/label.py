@@ -25,7 +25,7 @@ from thiry_calc.hessian import finite_difference_hessian
 Array = NDArray[np.float64]
 
 METHODS = ("analytic", "phonopy", "finite-differences")
-DISTANCE = 0.01  # Å, displacement of phonopy and of the finite differences
+DISTANCE = 0.01  # Å, displacement of phonopy
 
 
 class NotAMinimumError(RuntimeError):
@@ -108,7 +108,7 @@ def hessian(atoms: Atoms, calc: Any, method: str = "analytic") -> sp.csr_matrix:
 
         return sp.csr_matrix(force_constants(atoms, calc, distance=DISTANCE)[0])
     if method == "finite-differences":
-        return sp.csr_matrix(finite_difference_hessian(atoms, calc, step=DISTANCE))
+        return sp.csr_matrix(finite_difference_hessian(atoms, calc))
     if method != "analytic":
         raise ValueError(f"unknown Hessian method {method!r}; expected one of {', '.join(METHODS)}")
     if not hasattr(calc, "get_hessian"):
@@ -223,6 +223,12 @@ def softest_mode(atoms: Atoms, calc: Any, method: str = "analytic") -> Array:
     ndarray, shape (N, 3)
         Normalised; the largest component is positive.
     """
-    # the three translations and one more: whatever is negative comes before them
-    mode = lowest_modes(hessian(atoms, calc, method), 4)[1][:, 0]
+    matrix = hessian(atoms, calc, method)
+    _, vectors = lowest_modes(matrix, 4)  # at most three of them are translations
+    blocks = vectors.reshape(-1, 3, 4)
+    moving = (blocks - blocks.mean(axis=0)).reshape(-1, 4)
+    basis, sizes, _ = np.linalg.svd(moving, full_matrices=False)
+    basis = basis[:, sizes > 0.1]
+    _, mixture = np.linalg.eigh(basis.T @ (matrix @ basis))
+    mode = basis @ mixture[:, 0]
     return np.asarray(mode * np.sign(mode[np.argmax(np.abs(mode))])).reshape(-1, 3)

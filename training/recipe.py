@@ -1,7 +1,7 @@
 """The recipe of `thiry generate`: a checked TOML file.
 
 [reference] potential, file      [cells] lattice, sizes, element, a0
-[[family]]  kind, vacancies, interstitials, radius, count, and by kind temperature, steps, walks, strain
+[[family]]  kind, vacancies, interstitials, radius, count; by kind temperature, steps, walks, strain
 [hessian]   method, labels       [output] folder, seed
 """
 

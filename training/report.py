@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thiry_calc.files import replacing
 from thiry_calc.linear.validate import ErrorTable
 
 Array = NDArray[np.float64]
@@ -45,9 +46,8 @@ def parity_plot(
     parity.set(xlabel=f"exact {quantity} ({unit})", ylabel=f"predicted {quantity} ({unit})")
     difference.set(xlabel=f"exact {quantity} ({unit})", ylabel=f"predicted − exact ({unit})")
     parity.legend(fontsize=7, frameon=False)
-    partial = path.with_suffix(".partial.png")
-    figure.savefig(partial, dpi=150)
-    partial.replace(path)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=150)
 
 
 def markdown_table(table: ErrorTable, unit: str) -> str:

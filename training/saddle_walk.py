@@ -121,7 +121,7 @@ def _across(landscape: Landscape, x: Array, direction: Array) -> Array:
         energy, forces = landscape(positions)
         return energy, forces - np.vdot(forces, direction) * direction
 
-    return descend(restricted, x, lambda forces: _largest(forces) < _FLAT / 2, _ACROSS)[0]
+    return descend(restricted, x, lambda _, forces: _largest(forces) < _FLAT / 2, _ACROSS)[0]
 
 
 def _largest(forces: Array) -> float:

@@ -8,8 +8,8 @@ families, finds what it has already done; and a changed recipe never picks up ol
 import hashlib
 import io
 import json
-import os
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from thiry_calc.files import write_atomically
 from thiry_calc.symmetry import LENGTH
 from training.label import Label
 from training.recipe import Recipe
@@ -25,6 +26,9 @@ from training.sampling import Attempt, attempt
 
 VERSION = 2  # of the contents: raised when the same recipe would give other numbers
 SIZE = 20  # attempts to a shard
+
+# what zipfile, zlib and numpy raise on damaged bytes
+_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, KeyError, IndexError, ValueError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -91,22 +95,6 @@ def plan(recipe: Recipe) -> list[Shard]:
             stop = min(start + SIZE, family.count)
             shards.append(Shard(f, start, stop, digest(recipe, f, start, stop)))
     return shards
-
-
-def write_atomically(path: Path, contents: bytes) -> None:
-    """Write a file under another name in its folder, then rename it.
-
-    Parameters
-    ----------
-    path : Path
-    contents : bytes
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(contents)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def make_shard(recipe: Recipe, shard: Shard, path: Path) -> str:
@@ -185,14 +173,15 @@ def read_shard(path: Path) -> list[Attempt]:
     Raises
     ------
     RuntimeError
-        When the file is damaged.
+        When the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as data:
             return _attempts({key: data[key] for key in data.files})
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise RuntimeError(
-            f"the shard {str(path)!r} is damaged ({error}); delete it and run again"
+            f"the shard {str(path)!r} is missing or damaged ({error}); delete it and run "
+            "`thiry generate` again"
         ) from error
 
 

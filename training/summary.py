@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from thiry_calc.files import write_atomically
 from training.database import Outcome, group_of, kept
 from training.label import Label
 from training.recipe import Recipe
-from training.shards import write_atomically
 
 
 def summarize(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from thiry_calc.defects import STANDARD, supercell
 from thiry_calc.structures import read_structures
 from thiry_calc.symmetry import fingerprint, first_equals
 from training import shards as shards_module
-from training.database import load_database
+from training.database import load_database, write_frames
 from training.executors import make_executor
 from training.generate import generate
 from training.label import bulk_reference, label
@@ -113,6 +114,26 @@ def test_the_files_hold_what_the_loader_gives(database):
             assert atoms.info[key] == pytest.approx(loaded.info[key])
     with pytest.raises(FileNotFoundError):
         load_database(folder / "none")
+
+
+def test_files_of_others_in_the_folder_are_left_alone(tmp_path):
+    foreign = tmp_path / "my_dft.xyz.xz"
+    foreign.write_bytes(b"mine")
+    write_frames([], tmp_path)
+    assert foreign.read_bytes() == b"mine"
+
+
+def test_damaged_and_missing_shards_are_named(database, tmp_path):
+    folder, _ = database
+    shard = next(p for p in sorted((folder / "attempts").glob("*.npz")))
+    contents = shard.read_bytes()
+    damaged = tmp_path / shard.name
+    for k in range(100, len(contents), len(contents) // 40):
+        damaged.write_bytes(contents[:k] + bytes([contents[k] ^ 0xFF]) + contents[k + 1 :])
+        with suppress(RuntimeError):  # nothing else may come out
+            read_shard(damaged)
+    with pytest.raises(RuntimeError, match="missing or damaged"):
+        read_shard(tmp_path / "none.npz")
 
 
 def test_no_duplicates_and_nothing_of_the_standard_scan_is_left(database):

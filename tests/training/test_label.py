@@ -116,3 +116,13 @@ def test_known_values_at_1024_sites():
         result = label(relaxed(name, 8), AM04(), bulk)
         assert result.formation_energy == pytest.approx(energy, abs=1e-3)
         assert result.formation_entropy_kB == pytest.approx(entropy, abs=1e-3)
+
+
+def test_the_softest_mode_is_never_a_translation():
+    atoms = relaxed("vacancy", 4)
+    mode = softest_mode(atoms, AM04())
+    assert np.abs(mode.sum(axis=0)).max() < 1e-6
+    matrix = AM04().get_hessian(atoms)
+    value = mode.ravel() @ (matrix @ mode.ravel())
+    values = np.linalg.eigvalsh(matrix.toarray())
+    assert value == pytest.approx(values[3], rel=1e-6)

@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", help="shipped model, or path of a model file")
     source.add_argument("--reference-potential", metavar="NAME", help="such as AM04")
+    parser.add_argument(
+        "--potential-file", metavar="FILE", help="table of the reference potential, if it needs one"
+    )
     source.add_argument("--hessian", metavar="FILE", help=".npy, .npz, text; eV/Å²")
     source.add_argument(
         "--phonopy", metavar="FILE", help="FORCE_CONSTANTS, force_constants.hdf5, phonopy*.yaml"
@@ -132,7 +135,7 @@ def _calculator(args: argparse.Namespace) -> Any:
         return ThiryCalculator(args.model)
     if not args.reference_potential:
         return None
-    return load_reference(args.reference_potential)
+    return load_reference(args.reference_potential, args.potential_file)
 
 
 def _from_file(args: argparse.Namespace, atoms: Atoms) -> tuple[Atoms, sp.csr_array]:

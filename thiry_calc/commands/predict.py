@@ -15,6 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
 from thiry_calc.calculator import ThiryCalculator
+from thiry_calc.files import check_folder
 from thiry_calc.structures import read_structures, write_structures
 
 EXAMPLE = "thiry predict vacancies.xyz.xz --model Fe-AM04 --temperature 600 -o predicted.extxyz"
@@ -43,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict and print."""
     calc = ThiryCalculator(args.model, temperature=args.temperature)
+    if args.output:
+        check_folder(args.output)
     frames = read_structures(args.file)
     rows, written = [], []
     for number, atoms in enumerate(tqdm(frames, desc="predict", disable=None, leave=False)):

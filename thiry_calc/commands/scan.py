@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: the one the model is named for, else 'model')",
     )
     parser.add_argument(
+        "--potential-file", metavar="FILE", help="table of the reference potential, if it needs one"
+    )
+    parser.add_argument(
         "--migration",
         action=argparse.BooleanOptionalAction,
         help="vacancy migration: barrier, rates, diffusivities (default: with the standard set)",
@@ -63,12 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Scan and print."""
-    if args.reference and not args.exact:
-        raise ValueError("--reference names the potential of --exact; give both")
+    """Scan and print; the exit status is 1 when a structure could not be computed."""
+    if (args.reference or args.potential_file) and not args.exact:
+        raise ValueError("--reference and --potential-file belong to --exact; give both")
     potential = Potential.load(args.model)
     temperatures = parse_temperatures(args.temperatures)
-    given = [s for item in args.structures for s in _structures(item)]
+    files = [Path(item).name for item in args.structures if Path(item).is_file()]
+    alike = len(set(files)) < len(files)  # then the whole paths tell them apart
+    given = [s for item in args.structures for s in _structures(item, alike)]
     if args.plot:
         check_plot(args.plot, temperatures)
     result = scan(
@@ -80,11 +85,12 @@ def run(args: argparse.Namespace) -> int:
         lattice=args.lattice,
         exact=args.exact,
         reference=args.reference,
+        potential_file=args.potential_file,
         migration=not given if args.migration is None else args.migration,
         progress=True,
     )
     _deliver(result, args)
-    return 0
+    return int(any(np.isnan(c.formation_energy_eV) for c in result.configurations))
 
 
 def _deliver(result: Scan, args: argparse.Namespace) -> None:
@@ -104,7 +110,7 @@ def _deliver(result: Scan, args: argparse.Namespace) -> None:
         print(f"thiry: wrote {args.plot}", file=sys.stderr)
 
 
-def _structures(item: str) -> list[str | Atoms]:
+def _structures(item: str, whole_path: bool) -> list[str | Atoms]:
     """Return the name itself, or the structures of a file, each with a name."""
     path = Path(item)
     if not path.is_file():
@@ -113,7 +119,8 @@ def _structures(item: str) -> list[str | Atoms]:
         return [item]
     frames = read_structures(path)
     for number, atoms in enumerate(frames):
-        atoms.info["name"] = path.name if len(frames) == 1 else f"{path.name}:{number}"
+        name = item if whole_path else path.name
+        atoms.info["name"] = name if len(frames) == 1 else f"{name}:{number}"
     return list(frames)
 
 

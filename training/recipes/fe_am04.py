@@ -19,6 +19,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import supercell
 from thiry_calc.descriptors import AFS, Combined, Pair, PowerSpectrum
 from thiry_calc.linear import TSQR, LinearModel, error_table, ridge
@@ -57,12 +58,12 @@ SIGMA = {name: Sigma() for name in FAMILIES} | {
     "crystal": Sigma(virial=0.001),  # the perfect crystal: no pressure at its lattice constant
 }
 SIGMA_FORMATION = 0.01  # eV, formation energies of the relaxed defects
-SIGMA_BULK_ENTROPY = 20.0  # k_B at 1024 sites, entropy of the strained perfect crystal
+SIGMA_BULK_ENTROPY = 1.0  # k_B at 1024 sites, entropy of the strained perfect crystal
 # λ of the energy's ridge. The labels have no noise, so that evidence wants no penalty at all and
 # pays with coefficients of 1e7 that cancel to eight digits: forces then err by 1e-5 eV/Å from
 # rounding. With 1, the terms of an atom's energy add up to 500 eV in modulus.
 PENALTY_ENERGY = 1.0
-WEIGHT_STRAINED = 0.1  # of defects in strained cells, whose entropies scatter ten times more
+WEIGHT_STRAINED = 0.3  # of defects in strained cells, whose entropies scatter several times more
 BULK_STRAINS, BULK_ATOMS = 60, 1024
 
 
@@ -249,7 +250,8 @@ def main() -> None:
     energy = fit_energy(data, training, Reference(shared, energy_0))
     limit = _largest_leverage(energy, training, shared)
     energy_target = Target(energy, SHARED, shared[None], np.array([energy_0]), limit)
-    crystal = Crystal("bcc", LATTICE_CONSTANT, {"Fe": hbar_omega(perfect, AM04())})
+    box = crystal_of_box(perfect, "bcc", LATTICE_CONSTANT, "Fe")
+    crystal = Crystal("bcc", LATTICE_CONSTANT, {"Fe": hbar_omega(box, AM04())})
     for name, parts in (("Fe-AM04", SHARED), ("Fe-AM04-AFS", PUBLISHED)):
         entropy = fit_entropy(data, ~data.held_out, bulk, parts)
         entropy_target = Target(entropy, parts, phi_0[None, columns_of(parts)], np.zeros(1))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.defects import STANDARD, build
+from thiry_calc.files import write_atomically
 from thiry_calc.linear.errors import ErrorTable
 from thiry_calc.potential import Potential
 from training.energy_test import EnergyTest
@@ -47,7 +48,7 @@ def write_model(
     final = replace(potential, info=info)
     final.save(folder / f"{final.name}.thiry")
     values = json.dumps(reference_values(final), indent=1)
-    (folder / "reference_values.json").write_text(values, encoding="utf-8")
+    write_atomically(folder / "reference_values.json", values)
     sections = "\n\n".join(
         f"### {title[0].upper()}{title[1:]}\n\n{markdown_table(table, title.split('(')[-1][:-1])}"
         for title, table in tables.items()
@@ -62,7 +63,7 @@ def write_model(
         a0=LATTICE_CONSTANT,
         tables=sections,
     )
-    (folder / "card.md").write_text(card, encoding="utf-8")
+    write_atomically(folder / "card.md", card)
 
 
 def plot_forces(test: EnergyTest, path: Path) -> None:

@@ -1,0 +1,59 @@
+"""Files are written whole or not at all: under another name in their folder, then renamed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path, and rename it when the block ends well.
+
+    Parameters
+    ----------
+    path : str or Path
+        What shall be written; replaced when it exists.
+
+    Yields
+    ------
+    Path
+        In the same folder, with the same ending, by which writers know the format.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_folder(path: str | Path) -> None:
+    """Refuse a file that could not be written, before anything is computed.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    ValueError
+        When its folder does not exist.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise ValueError(f"cannot write {str(path)!r}: there is no folder {str(folder)!r}; make it")
+
+
+def write_atomically(path: str | Path, contents: str | bytes) -> None:
+    """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+    contents : str or bytes
+        Text is written in UTF-8.
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(contents.encode() if isinstance(contents, str) else contents)
