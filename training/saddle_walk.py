@@ -165,7 +165,7 @@ def lowest_mode(
         w -= np.array(basis).T @ (np.array(basis) @ w)
         w -= np.array(basis).T @ (np.array(basis) @ w)  # twice is enough
         beta = float(np.linalg.norm(w))
-        if not beta > 1e-6:  # exhausted, or NaN
+        if not beta > 1e-4:  # eV/Å²; exhausted, or NaN
             break
         betas.append(beta)
         basis.append(w / beta)
