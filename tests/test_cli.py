@@ -82,7 +82,8 @@ def test_predict_json(model, structures, iron, rattled, capsys):
     assert list(result) == ["structures"]
     assert len(result["structures"]) == 2
     first = result["structures"][0]
-    assert set(first) == KEYS
+    assert set(first) == KEYS | {"temperature_K"}
+    assert first["temperature_K"] == 500
     calc = ThiryCalculator(iron, temperature=500)
     for key, name in (
         ("energy_eV", "energy"), ("free_energy_eV", "free_energy"),

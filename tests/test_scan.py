@@ -263,6 +263,13 @@ def test_a_plot_of_low_temperatures_is_drawn(model, tmp_path):
     assert (tmp_path / "cold.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_wrong_units_are_refused(model):
+    atoms = build("vacancy", model.crystal.a0, 4)
+    atoms.set_cell(atoms.cell.array * 1.8897, scale_atoms=True)  # bohr, read as Å
+    with pytest.raises(ValueError, match="check the units"):
+        scan([atoms], model, KELVINS)
+
+
 def test_a_structure_that_fails_gives_status_1(model_file, tmp_path, capsys):
     atoms = supercell(2.855313, 4)
     atoms.positions[1] = atoms.positions[0] + 0.1

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 
+from thiry_calc.crystals import repeats_itself
 from thiry_calc.structures import check_structure, read_structures, write_structures
 
 OPEN = {"": open, ".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
@@ -146,3 +147,13 @@ def test_structures_that_are_refused(atoms, message):
 )
 def test_structures_that_are_accepted(atoms):
     check_structure(atoms)
+
+
+def test_crystals_repeat_themselves_and_defects_do_not():
+    crystal = bulk("Fe", cubic=True) * 3
+    crystal.rattle(0.01, seed=0)
+    assert repeats_itself(crystal)
+    assert repeats_itself(bulk("NaCl", "rocksalt", a=5.6, cubic=True))
+    assert not repeats_itself(crystal[1:])
+    interstitial = crystal + Atoms("Fe", positions=[[1.4, 1.4, 0.0]])
+    assert not repeats_itself(interstitial)

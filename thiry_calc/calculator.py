@@ -244,19 +244,9 @@ class ThiryCalculator(Calculator):
         self.results["leverage"] = leverages[0]
 
     def _check_leverage(self, nl: NeighborList) -> None:
-        name = next(iter(self.potential.targets))
-        target = self.potential.targets[name]
-        if target.model.leverage_factor is None or np.isnan(target.max_leverage):
-            return
-        species = species_of(nl, self.potential.elements)
-        x = self.potential.centered(name, self.potential.descriptor.values(nl), species)
-        leverage = target.model.leverage(x)
-        worst = int(np.argmax(leverage))
-        if leverage[worst] > target.max_leverage:
+        for text in extrapolations(self.potential, nl):
             warnings.warn(
-                f"atom {worst} is outside the training data of {self.potential.name!r} (leverage "
-                f"{leverage[worst]:.3g}, in training at most {target.max_leverage:.3g}); check "
-                "energy_std, or pass extrapolation_warning=False",
+                f"{text}; check energy_std and entropy_std, or pass extrapolation_warning=False",
                 ExtrapolationWarning,
                 stacklevel=2,
             )
@@ -286,6 +276,39 @@ class ThiryCalculator(Calculator):
     def export_properties(self) -> Properties:
         """Results under ASE's names only: ASE refuses properties it does not know."""
         return Properties({k: v for k, v in self.results.items() if k in all_outputs})
+
+
+def extrapolations(potential: Potential, nl: NeighborList) -> list[str]:
+    """Say for each target whether an atom is outside its training data.
+
+    Parameters
+    ----------
+    potential : Potential
+    nl : NeighborList
+
+    Returns
+    -------
+    list of str
+        One sentence for each target whose largest leverage in training is exceeded.
+    """
+    known = {
+        name: target
+        for name, target in potential.targets.items()
+        if target.model.leverage_factor is not None and np.isfinite(target.max_leverage)
+    }
+    if not known:
+        return []
+    species, values = species_of(nl, potential.elements), potential.descriptor.values(nl)
+    out = []
+    for name, target in known.items():
+        leverage = target.model.leverage(potential.centered(name, values, species))
+        worst = int(np.argmax(leverage))
+        if leverage[worst] > target.max_leverage:
+            out.append(
+                f"atom {worst} is outside the {name} training data of {potential.name!r} "
+                f"(leverage {leverage[worst]:.2g}, in training at most {target.max_leverage:.2g})"
+            )
+    return out
 
 
 def _check_overlap(nl: NeighborList) -> None:

@@ -112,6 +112,8 @@ def _report(error: Exception, status: int) -> int:
         raise error
     if isinstance(error, FileNotFoundError) and error.filename:
         text = f"no such file: {error.filename!r}; check the path"
+    elif isinstance(error, OSError) and error.filename:
+        text = f"{error.filename!r}: {(error.strerror or 'unusable').lower()}; give another path"
     else:
         text = " ".join(str(error).split())
     print(f"thiry: error: {text}", file=sys.stderr)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from ase import Atoms, units
 
-from thiry_calc.calculator import ThiryCalculator
+from thiry_calc.calculator import ThiryCalculator, extrapolations
 from thiry_calc.equilibrium import degeneracy
 from thiry_calc.exact import Exact, ExactReference
+from thiry_calc.neighbors import neighbors_of
 from thiry_calc.relax import relax
 from thiry_calc.starts import NO_SUPERCELL, Start
 
@@ -181,13 +182,7 @@ def _std(atoms: Atoms, calc: ThiryCalculator, target: str) -> float | None:
 
 
 def _extrapolation(atoms: Atoms, calc: ThiryCalculator) -> list[str]:
-    target = next(iter(calc.potential.targets.values()))
-    if target.model.leverage_factor is None or np.isnan(target.max_leverage):
-        return []
-    leverage = float(np.max(calc.get_property("leverage", atoms)))
-    if leverage <= target.max_leverage:
-        return []
-    return [f"outside the training data (leverage {leverage:.2g} of {target.max_leverage:.2g})"]
+    return extrapolations(calc.potential, neighbors_of(atoms, calc.potential.cutoff))
 
 
 def with_exact(

@@ -91,3 +91,37 @@ def crystal_of_box(atoms: Atoms, lattice: str, a0: float, element: str) -> Box:
     cube = bulk(element, lattice, a=a0, cubic=True)
     n_sites = round(len(cube) * atoms.get_volume() / a0**3)
     return Box(cube, n_sites, False, primitive, a0 * np.eye(3), np.zeros(3))
+
+
+def repeats_itself(atoms: Atoms, tolerance: float = 0.1) -> bool:
+    """Tell whether a translation shorter than the cell maps a periodic structure onto itself.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Periodic in three directions.
+    tolerance : float
+        Å.
+
+    Returns
+    -------
+    bool
+        True for every supercell of a crystal, False for one with a defect.
+    """
+    lengths = np.linalg.inv(atoms.cell.array)
+    scaled = {z: atoms.positions[atoms.numbers == z] @ lengths % 1.0 for z in set(atoms.numbers)}
+    fewest = min(scaled.values(), key=len)
+    return any(
+        all(_same_lattice(x + t, x, atoms.cell.array, tolerance) for x in scaled.values())
+        for t in fewest[1:] - fewest[0]
+    )
+
+
+def _same_lattice(moved: Array, home: Array, cell: Array, tolerance: float) -> bool:
+    """Whether each moved point, in fractions of the cell, has a home point within a tolerance."""
+    for part in (slice(0, 8), slice(None)):  # most translations fail with the first points
+        gap = moved[part, None] - home[None]
+        distance = np.linalg.norm((gap - np.rint(gap)) @ cell, axis=-1)
+        if distance.min(axis=1).max() > tolerance:
+            return False
+    return True

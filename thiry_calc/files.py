@@ -39,8 +39,10 @@ def check_folder(path: str | Path) -> None:
     Raises
     ------
     ValueError
-        When its folder does not exist.
+        When its folder does not exist, or it is a folder itself.
     """
+    if Path(path).is_dir():
+        raise ValueError(f"cannot write {str(path)!r}: it is a folder; give the name of a file")
     folder = Path(path).parent
     if not folder.is_dir():
         raise ValueError(f"cannot write {str(path)!r}: there is no folder {str(folder)!r}; make it")

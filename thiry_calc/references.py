@@ -48,5 +48,9 @@ def load_reference(name: str, file: str | Path | None = None) -> Any:
     try:
         return known[name].load()(*([] if file is None else [file]))
     except TypeError as error:
-        need = "needs the file of its table; give it" if file is None else "takes no file"
+        need = (
+            "needs the file of its table (--potential-file, or 'file' in [reference])"
+            if file is None
+            else "takes no file"
+        )
         raise ValueError(f"the reference potential {name} {need}") from error

@@ -19,6 +19,7 @@ from thiry_calc.relax import separate
 from thiry_calc.structures import check_structure
 
 NO_SUPERCELL = "box is no supercell of the crystal along the cubic axes: reference taken at a0"
+_MOST_DEFECTS = 0.25  # net content of a structure that still is a crystal, per site
 _CLOSE, _OVERLAP = 0.81, 0.5  # of the nearest distance: pairs moved apart, and no defect any more
 
 
@@ -64,7 +65,15 @@ def start_of(item: str | Atoms, number: int, crystal: Crystal, size: int, elemen
     if isinstance(item, Atoms):
         name = str(item.info.get("name", f"structure_{number}"))
         check_structure(item, where=name)
-        box = crystal_of_box(item, lattice, crystal.a0, element)
+        try:
+            box = crystal_of_box(item, lattice, crystal.a0, element)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        if abs(len(item) - box.n_sites) > _MOST_DEFECTS * box.n_sites:
+            raise ValueError(
+                f"{name} has {len(item)} atoms in a volume of {box.n_sites} lattice sites, which "
+                "is no crystal with some defects; check the units (Å) and the cell"
+            )
         notes = [] if box.commensurate else [NO_SUPERCELL]
         nearest = float(np.linalg.norm(box.primitive, axis=1).min())
         work = item.copy()

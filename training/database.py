@@ -94,7 +94,7 @@ def frame(attempt: Attempt) -> Atoms:
     Returns
     -------
     Atoms
-        ``info`` has ``formation_entropy_kB``, ``formation_energy``, ``family``, ``group`` (see
+        ``info`` has ``formation_entropy_kB``, ``formation_energy_eV``, ``family``, ``group`` (see
         `group_of`), ``name``, ``n_sites``; the calculator holds energy (eV) and forces (eV/Å).
     """
     if attempt.atoms is None or attempt.label is None:
@@ -102,8 +102,10 @@ def frame(attempt: Attempt) -> Atoms:
     atoms = attempt.atoms.copy()
     forces = atoms.arrays.pop("forces")
     atoms.info["group"] = group_of(attempt)
-    atoms.info["formation_energy"] = attempt.label.formation_energy
+    atoms.info["formation_energy_eV"] = attempt.label.formation_energy
     atoms.info["formation_entropy_kB"] = attempt.label.formation_entropy_kB
+    if attempt.label.eigenvalues is not None:
+        atoms.info["hessian_eigenvalues_eV_per_A2"] = attempt.label.eigenvalues
     atoms.calc = SinglePointCalculator(atoms, energy=attempt.label.energy, forces=forces)
     return atoms
 

@@ -100,7 +100,7 @@ def defect_rows(
     held_out[order[: len(frames) // 10]] = True
     return DefectRows(
         np.concatenate(rows),
-        np.array([atoms.info["formation_energy"] for atoms in frames]),
+        np.array([atoms.info["formation_energy_eV"] for atoms in frames]),
         np.array([atoms.info["formation_entropy_kB"] for atoms in frames]),
         [atoms.info["family"] for atoms in frames],
         [atoms.info["group"] for atoms in frames],

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any
 
 ONE_THREAD = {
@@ -35,6 +36,19 @@ class SerialExecutor(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is killed, which nobody tells it otherwise."""
+    parent = parent_process()
+    if parent is not None:
+        wait = parent.join
+
+        def watch() -> None:
+            wait()
+            os._exit(1)
+
+        Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -66,7 +80,9 @@ def make_executor(workers: int) -> Iterator[Executor]:
     saved = {name: os.environ.get(name) for name in ONE_THREAD}
     # Children read these variables when they start, which a pool does at its first tasks.
     os.environ.update(ONE_THREAD)
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_end_with_parent
+    )
     try:
         yield pool
     finally:

@@ -1,8 +1,7 @@
 """Fit one target of a potential from statistics of rows.
 
 Penalties of each descriptor's features are groups of their own, chosen by evidence with the noise;
-within a group features are compared by their size in the data (a unit-free ridge). The covariance
-is kept as a factor of low rank in single precision, so that a model file stays small.
+within a group features are compared by their size in the data (a unit-free ridge).
 """
 
 from dataclasses import replace
@@ -22,12 +21,7 @@ def penalty_groups(descriptor: Combined, parts: tuple[int, ...]) -> NDArray[np.i
     return np.repeat(np.arange(len(parts)), sizes)
 
 
-def fit(
-    statistics: Statistics,
-    groups: NDArray[np.int64],
-    rank: int = 200,
-    min_noise: float = 0.0,
-) -> LinearModel:
+def fit(statistics: Statistics, groups: NDArray[np.int64], min_noise: float = 0.0) -> LinearModel:
     """Bayesian ridge with one penalty per group.
 
     Parameters
@@ -35,43 +29,54 @@ def fit(
     statistics : Statistics
         Of K features.
     groups : ndarray, shape (K,)
-    rank : int
-        Directions of the covariance that are kept.
     min_noise : float
         Lower bound of the noise of a row of unit weight.
 
     Returns
     -------
     LinearModel
-        Coefficients in double precision, leverage factor of the given rank.
+        Coefficients in double precision, leverage factor in single.
     """
-    model = evidence(statistics, groups, prior=_sizes(statistics), min_noise=min_noise)
-    return compacted(model, statistics, rank)
-
-
-def _sizes(statistics: Statistics) -> Array:
     size = statistics.mean_square
-    return np.where(size > 0, size, size[size > 0].min(initial=1.0))
+    prior = np.where(size > 0, size, size[size > 0].min(initial=1.0))
+    return compacted(evidence(statistics, groups, prior=prior, min_noise=min_noise))
 
 
-def compacted(model: LinearModel, statistics: Statistics, rank: int = 200) -> LinearModel:
-    """Keep the dominant directions of the covariance, in single precision.
+def compacted(model: LinearModel) -> LinearModel:
+    """Round the leverage factor to single precision, which halves a model file.
 
     Parameters
     ----------
     model : LinearModel
-    statistics : Statistics
-        What it was fitted to: dominance is measured in the predicted variance.
-    rank : int
-        Directions that are kept.
+        With a covariance.
 
     Returns
     -------
     LinearModel
     """
-    compact = model.low_rank(rank, scale=np.sqrt(_sizes(statistics)))
-    assert compact.leverage_factor is not None
-    return replace(
-        compact,
-        leverage_factor=compact.leverage_factor.astype(np.float32).astype(np.float64),
-    )
+    assert model.leverage_factor is not None
+    rounded = model.leverage_factor.astype(np.float32).astype(np.float64)
+    return replace(model, leverage_factor=rounded)
+
+
+def calibrated(model: LinearModel, X: Array, y: Array) -> LinearModel:
+    """Scale the noise so that 68.3 % of rows that were not fitted lie within one std.
+
+    Labels of a reference potential have no noise: the errors are those of the descriptor, of which
+    the posterior knows nothing, and its std would be too small by one or two orders.
+
+    Parameters
+    ----------
+    model : LinearModel
+        With a covariance.
+    X : ndarray, shape (n, K)
+        Rows that the model was not fitted to.
+    y : ndarray, shape (n,)
+
+    Returns
+    -------
+    LinearModel
+        With the same predictions and leverages.
+    """
+    ratios = np.abs(y - model.predict(X)) / model.std(X)
+    return replace(model, noise=float(model.noise * np.quantile(ratios, 0.683)))

@@ -25,7 +25,7 @@ from thiry_calc.hessian import finite_difference_hessian
 Array = NDArray[np.float64]
 
 METHODS = ("analytic", "phonopy", "finite-differences")
-DISTANCE = 0.01  # Å, displacement of phonopy
+DISTANCE = 0.002  # Å, displacement of phonopy and of the differences, unless told
 
 
 class NotAMinimumError(RuntimeError):
@@ -82,7 +82,9 @@ class Label:
     eigenvalues: Array | None = None
 
 
-def hessian(atoms: Atoms, calc: Any, method: str = "analytic") -> sp.csr_matrix:
+def hessian(
+    atoms: Atoms, calc: Any, method: str = "analytic", distance: float = DISTANCE
+) -> sp.csr_matrix:
     """Hessian of a structure.
 
     Parameters
@@ -92,6 +94,9 @@ def hessian(atoms: Atoms, calc: Any, method: str = "analytic") -> sp.csr_matrix:
     calc : Calculator
         ASE calculator; for "analytic" with ``get_hessian``.
     method : {"analytic", "phonopy", "finite-differences"}
+    distance : float
+        Displacement of the last two, Å: 0.002 for smooth forces without noise (0.01 errs by
+        1e-3 eV/Å² where pieces of AM04 join), 0.01 to 0.03 for those of DFT.
 
     Returns
     -------
@@ -106,9 +111,9 @@ def hessian(atoms: Atoms, calc: Any, method: str = "analytic") -> sp.csr_matrix:
     if method == "phonopy":
         from thiry_calc.phonopy_io import force_constants
 
-        return sp.csr_matrix(force_constants(atoms, calc, distance=DISTANCE)[0])
+        return sp.csr_matrix(force_constants(atoms, calc, distance=distance)[0])
     if method == "finite-differences":
-        return sp.csr_matrix(finite_difference_hessian(atoms, calc))
+        return sp.csr_matrix(finite_difference_hessian(atoms, calc, step=distance))
     if method != "analytic":
         raise ValueError(f"unknown Hessian method {method!r}; expected one of {', '.join(METHODS)}")
     if not hasattr(calc, "get_hessian"):
@@ -145,7 +150,9 @@ def log_det(matrix: sp.csr_matrix, atoms: Atoms) -> float:
     return result.log_determinant_hessian
 
 
-def bulk_reference(perfect: Atoms, calc: Any, method: str = "analytic") -> Bulk:
+def bulk_reference(
+    perfect: Atoms, calc: Any, method: str = "analytic", distance: float = DISTANCE
+) -> Bulk:
     """Energy and ln det′H of a perfect crystal.
 
     Parameters
@@ -153,7 +160,7 @@ def bulk_reference(perfect: Atoms, calc: Any, method: str = "analytic") -> Bulk:
     perfect : Atoms
         The perfect crystal of the defect's box.
     calc : Calculator
-    method : str
+    method, distance
         As in `hessian`.
 
     Returns
@@ -168,11 +175,16 @@ def bulk_reference(perfect: Atoms, calc: Any, method: str = "analytic") -> Bulk:
     work = perfect.copy()
     work.calc = calc
     energy = float(work.get_potential_energy())
-    return Bulk(len(work), energy, log_det(hessian(work, calc, method), work))
+    return Bulk(len(work), energy, log_det(hessian(work, calc, method, distance), work))
 
 
 def label(
-    atoms: Atoms, calc: Any, bulk: Bulk, method: str = "analytic", eigenvalues: bool = False
+    atoms: Atoms,
+    calc: Any,
+    bulk: Bulk,
+    method: str = "analytic",
+    distance: float = DISTANCE,
+    eigenvalues: bool = False,
 ) -> Label:
     """Label a relaxed structure.
 
@@ -183,7 +195,7 @@ def label(
     calc : Calculator
     bulk : Bulk
         The perfect crystal of the same box, by the same method.
-    method : str
+    method, distance
         As in `hessian`.
     eigenvalues : bool
         Whether to keep the eigenvalues of H (dense, 3N numbers).
@@ -200,14 +212,16 @@ def label(
     work = atoms.copy()
     work.calc = calc
     energy = float(work.get_potential_energy())
-    matrix = hessian(work, calc, method)
+    matrix = hessian(work, calc, method, distance)
     n = len(work)
     entropy = formation_entropy(log_det(matrix, work), n, bulk.log_det, bulk.n_sites)
     spectrum = np.linalg.eigvalsh(matrix.toarray()) if eigenvalues else None
     return Label(energy, energy - n / bulk.n_sites * bulk.energy, entropy, spectrum)
 
 
-def softest_mode(atoms: Atoms, calc: Any, method: str = "analytic") -> Array:
+def softest_mode(
+    atoms: Atoms, calc: Any, method: str = "analytic", distance: float = DISTANCE
+) -> Array:
     """Eigenvector of the lowest eigenvalue of the Hessian, translations apart.
 
     Parameters
@@ -215,7 +229,7 @@ def softest_mode(atoms: Atoms, calc: Any, method: str = "analytic") -> Array:
     atoms : Atoms
         N atoms.
     calc : Calculator
-    method : str
+    method, distance
         As in `hessian`.
 
     Returns
@@ -223,7 +237,7 @@ def softest_mode(atoms: Atoms, calc: Any, method: str = "analytic") -> Array:
     ndarray, shape (N, 3)
         Normalised; the largest component is positive.
     """
-    matrix = hessian(atoms, calc, method)
+    matrix = hessian(atoms, calc, method, distance)
     _, vectors = lowest_modes(matrix, 4)  # at most three of them are translations
     blocks = vectors.reshape(-1, 3, 4)
     moving = (blocks - blocks.mean(axis=0)).reshape(-1, 4)

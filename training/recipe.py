@@ -2,7 +2,7 @@
 
 [reference] potential, file      [cells] lattice, sizes, element, a0
 [[family]]  kind, vacancies, interstitials, radius, count; by kind temperature, steps, walks, strain
-[hessian]   method, labels       [output] folder, seed
+[hessian]   method, distance, labels    [output] folder, seed
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from training.config import (
     span,
     text,
 )
-from training.label import METHODS
+from training.label import DISTANCE, METHODS
 
 KINDS = ("random_cluster", "annealed", "saddle_walk", "strained", "mixed")
 LATER = {"sites": "label", "gradient": "label"}
@@ -70,6 +70,7 @@ _BY_KIND: dict[str, dict[str, Key]] = {
 }
 _HESSIAN = {
     "method": Key(text(*METHODS), "analytic"),
+    "distance": Key(real(1e-4, 0.1, "Å"), DISTANCE),
     "labels": Key(listing(_not_yet(text(*LABELS))), ("total",)),
 }
 _OUTPUT = {"folder": Key(text()), "seed": Key(integer(0), 1)}
@@ -136,6 +137,8 @@ class Recipe:
     folder : str
         Where to write, relative to the current directory.
     seed : int
+    distance : float
+        Displacement of the Hessian's differences, Å.
     """
 
     potential: str
@@ -149,6 +152,12 @@ class Recipe:
     eigenvalues: bool
     folder: str
     seed: int
+    distance: float = DISTANCE
+
+    @property
+    def hessian(self) -> tuple[str, float]:
+        """Method and distance of the Hessian."""
+        return self.method, self.distance
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -206,7 +215,7 @@ def parse_recipe(document: Mapping[str, Any]) -> Recipe:
             "reference": Key(table(_REFERENCE)),
             "cells": Key(table(_CELLS)),
             "family": Key(listing(_family)),
-            "hessian": Key(table(_HESSIAN), {"method": "analytic", "labels": ("total",)}),
+            "hessian": Key(table(_HESSIAN), check_table({}, _HESSIAN, "[hessian]")),
             "output": Key(table(_OUTPUT)),
         },
         "the recipe",
@@ -216,6 +225,7 @@ def parse_recipe(document: Mapping[str, Any]) -> Recipe:
         **top["cells"],
         families=top["family"],
         method=top["hessian"]["method"],
+        distance=top["hessian"]["distance"],
         eigenvalues="eigenvalues" in top["hessian"]["labels"],
         **top["output"],
     )

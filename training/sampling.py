@@ -91,7 +91,7 @@ def bulk_of(recipe: Recipe, size: int) -> Bulk:
     Bulk
     """
     perfect = supercell(lattice_constant(recipe), size, recipe.element, recipe.lattice)
-    return bulk_reference(perfect, load_reference(recipe.potential, recipe.file), recipe.method)
+    return bulk_reference(perfect, load_reference(recipe.potential, recipe.file), *recipe.hessian)
 
 
 def generator(*key: object) -> np.random.Generator:
@@ -138,13 +138,13 @@ def attempt(recipe: Recipe, family: int, index: int) -> Attempt:
         atoms = _draw(perfect, kind, rng)
     except ValueError as error:
         return Attempt(family, index, f"not built: {error}")
-    bulk = bulk_reference(perfect, calc, recipe.method) if kind.strain else bulk_of(recipe, size)
+    bulk = bulk_reference(perfect, calc, *recipe.hessian) if kind.strain else bulk_of(recipe, size)
     atoms.calc = calc
     perturb(atoms, _RATTLE, rng)
     failure = _heat(atoms, kind, rng) or _walk(atoms, kind, rng)
     if failure:
         return Attempt(family, index, failure)
-    labelled, failure = settle(atoms, calc, bulk, recipe.method, recipe.eigenvalues, rng)
+    labelled, failure = settle(atoms, calc, bulk, recipe.hessian, recipe.eigenvalues, rng)
     if labelled is None:
         return Attempt(family, index, failure)
     if len(atoms) == len(perfect) and labelled.formation_energy < _PERFECT:
@@ -192,7 +192,12 @@ def _walk(atoms: Atoms, kind: Family, rng: np.random.Generator) -> str:
 
 
 def settle(
-    atoms: Atoms, calc: Any, bulk: Bulk, method: str, eigenvalues: bool, rng: np.random.Generator
+    atoms: Atoms,
+    calc: Any,
+    bulk: Bulk,
+    hessian: tuple[str, float],
+    eigenvalues: bool,
+    rng: np.random.Generator,
 ) -> tuple[Label | None, str]:
     """Relax in place to a minimum and label it; a saddle gets one push along its softest mode.
 
@@ -202,8 +207,8 @@ def settle(
         With a calculator.
     calc : Calculator
     bulk : Bulk
-    method : str
-        Of the Hessian.
+    hessian : (str, float)
+        Method and distance, as in `training.label.hessian`.
     eigenvalues : bool
         Whether to keep them.
     rng : numpy.random.Generator
@@ -220,10 +225,10 @@ def settle(
         if not relaxed.converged:
             return None, "overlapping or lost atoms" if relaxed.lost else "not relaxed"
         try:
-            return label(atoms, calc, bulk, method, eigenvalues), ""
+            return label(atoms, calc, bulk, *hessian, eigenvalues), ""
         except NotAMinimumError:
             if push:
-                mode = softest_mode(atoms, calc, method)
+                mode = softest_mode(atoms, calc, *hessian)
                 kick = rng.choice([-1.0, 1.0]) * _KICK / np.linalg.norm(mode, axis=1).max()
                 atoms.set_positions(atoms.get_positions() + kick * mode)
     return None, "saddle"

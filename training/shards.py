@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +63,22 @@ def digest(recipe: Recipe, family: int | None, start: int = 0, stop: int = 0) ->
     -------
     str
     """
-    parts = {k: v for k, v in asdict(recipe).items() if k not in ("families", "folder", "file")}
+    parts = _given(recipe, ("families", "folder", "file"))
     if family is not None:
-        # what is left at its default may have come with a later version: it does not count
-        own = recipe.families[family]
-        parts["family"] = {
-            f.name: getattr(own, f.name)
-            for f in fields(own)
-            if f.name != "count" and getattr(own, f.name) != f.default
-        }
+        parts["family"] = _given(recipe.families[family], ("count",))
     if recipe.file is not None:
         parts["file"] = hashlib.sha256(Path(recipe.file).read_bytes()).hexdigest()
     key = json.dumps([VERSION, parts, family, start, stop], sort_keys=True)
     return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _given(table: Any, without: tuple[str, ...]) -> dict[str, Any]:
+    """Fields that differ from their defaults: a key that a later version adds does not count."""
+    return {
+        f.name: getattr(table, f.name)
+        for f in fields(table)
+        if f.name not in without and getattr(table, f.name) != f.default
+    }
 
 
 def plan(recipe: Recipe) -> list[Shard]:

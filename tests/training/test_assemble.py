@@ -3,10 +3,10 @@ import pytest
 
 from thiry_calc.defects import supercell
 from thiry_calc.descriptors import Combined, Pair, PowerSpectrum
-from thiry_calc.linear import ridge
+from thiry_calc.linear import TSQR, ridge
 from training.assemble import Reference, Sigma, energy_statistics, feature_sums
 from training.energy_data import FAMILIES, label, make_family
-from training.fit import fit, penalty_groups
+from training.fit import calibrated, fit, penalty_groups
 from training.references.am04 import AM04, LATTICE_CONSTANT
 
 DESCRIPTOR = Combined((PowerSpectrum(4.0, 2, 2, elements=("Fe",)), Pair(4.0, 4, elements=("Fe",))))
@@ -56,7 +56,7 @@ def test_frames_without_forces_count_with_their_energy_only():
     assert statistics.n == 1
 
 
-def test_evidence_fit_keeps_a_small_covariance():
+def test_evidence_fit_keeps_its_covariance():
     exact = LinearReference()
     frames = [exact.attach(a) for a in make_family("strained", 12, LATTICE_CONSTANT, AM04(), 3)]
     statistics = energy_statistics(
@@ -64,9 +64,23 @@ def test_evidence_fit_keeps_a_small_covariance():
     )
     groups = penalty_groups(DESCRIPTOR, (0, 1))
     assert list(np.bincount(groups)) == [9, 4]
-    model = fit(statistics, groups, rank=5, min_noise=1e-6)
-    assert model.leverage_factor.shape == (13, 5)
+    model = fit(statistics, groups, min_noise=1e-6)
+    assert model.leverage_factor.shape == (13, 13)
     np.testing.assert_allclose(model.coefficients, exact.w, rtol=1e-3)
+
+
+def test_calibrated_std_covers_two_thirds_of_the_errors():
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(400, 4)), np.arange(4.0)
+    statistics = TSQR(4)
+    statistics.update(x, x @ w, np.ones(400))
+    model = ridge(statistics, 1e-3, covariance=True)
+    new = rng.normal(size=(300, 4))
+    y = new @ w + 0.3 * rng.normal(size=300)
+    scaled = calibrated(model, new, y)
+    inside = np.abs(y - scaled.predict(new)) < scaled.std(new)
+    assert inside.mean() == pytest.approx(0.683, abs=0.01)
+    np.testing.assert_array_equal(scaled.leverage(new), model.leverage(new))
 
 
 def test_feature_sums_add_atoms():

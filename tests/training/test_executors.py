@@ -1,5 +1,9 @@
 import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,3 +35,35 @@ def test_workers_have_one_thread_and_this_process_keeps_its_own(monkeypatch):
 def test_a_negative_number_of_workers_is_refused():
     with pytest.raises(ValueError, match="number of workers is -1"), make_executor(-1):
         pass
+
+
+def test_workers_end_with_a_killed_parent():
+    code = (
+        "import os, time\n"
+        "from training.executors import make_executor\n"
+        "if __name__ == '__main__':\n"
+        "    with make_executor(2) as pool:\n"
+        "        print(*set(pool.map(abs, range(8))), flush=True)\n"
+        "        print(*pool._processes, flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    workers = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(_alive(pid) for pid in workers):
+        assert time.monotonic() < deadline, "the workers outlive their parent"
+        time.sleep(0.1)
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # a zombie that nobody has waited for is no longer alive
+    status = Path(f"/proc/{pid}/status")
+    return not (status.exists() and "State:\tZ" in status.read_text())

@@ -28,7 +28,11 @@ def _frames():
         if family == "strained":
             frame.set_cell(frame.cell.array @ strain, scale_atoms=True)
         frame.info.update(
-            n_sites=128, family=family, group="V1", formation_energy=1.7, formation_entropy_kB=2.6
+            n_sites=128,
+            family=family,
+            group="V1",
+            formation_energy_eV=1.7,
+            formation_entropy_kB=2.6,
         )
         frame.calc = SinglePointCalculator(frame, energy=0.0)
         frames.append(frame)

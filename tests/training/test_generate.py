@@ -90,7 +90,7 @@ def test_labels_are_those_of_the_structures(database):
         bulk = bulk_reference(perfect, AM04())
         fresh = label(atoms, AM04(), bulk)
         assert atoms.get_potential_energy() == pytest.approx(fresh.energy, abs=1e-9)
-        assert atoms.info["formation_energy"] == pytest.approx(fresh.formation_energy, abs=1e-8)
+        assert atoms.info["formation_energy_eV"] == pytest.approx(fresh.formation_energy, abs=1e-8)
         expected = fresh.formation_entropy_kB
         assert atoms.info["formation_entropy_kB"] == pytest.approx(expected, abs=1e-7)
     strained = [a for a in frames if a.info["family"] == "strained"]
@@ -110,7 +110,7 @@ def test_the_files_hold_what_the_loader_gives(database):
         np.testing.assert_allclose(atoms.positions, loaded.positions, atol=1e-8)
         assert atoms.get_potential_energy() == pytest.approx(loaded.get_potential_energy())
         np.testing.assert_allclose(atoms.get_forces(), loaded.get_forces(), atol=1e-8)
-        for key in ("formation_entropy_kB", "formation_energy", "n_sites", "family", "group"):
+        for key in ("formation_entropy_kB", "formation_energy_eV", "n_sites", "family", "group"):
             assert atoms.info[key] == pytest.approx(loaded.info[key])
     with pytest.raises(FileNotFoundError):
         load_database(folder / "none")

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from ase import Atoms
 
+from thiry_calc.crystals import repeats_itself
 from thiry_calc.harmonic import HarmonicThermodynamics, formation_entropy
 from thiry_calc.hessian import get_hessian, max_force
 from thiry_calc.hessian_files import read_hessian
@@ -175,6 +176,11 @@ def _bulk(args: argparse.Namespace, calc: Any) -> _Bulk | None:
         hessian, atoms = read_phonopy(args.reference)
     else:
         hessian = read_hessian(args.reference)
+    if atoms is not None and atoms.pbc.all() and not repeats_itself(atoms):
+        raise ValueError(
+            f"the reference {args.reference} is no perfect crystal: no translation maps it onto "
+            "itself; give the supercell without the defect"
+        )
     geometry = {} if atoms is None else {"positions": atoms.positions, "cell": atoms.cell.array}
     n_atoms = hessian.shape[0] // 3
     thermo = HarmonicThermodynamics.from_hessian(

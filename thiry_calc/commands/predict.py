@@ -55,11 +55,12 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"{args.file}, frame {number}: {error}") from error
         rows.append(results)
         if args.output:
-            written.append(_labelled(atoms, results))
+            written.append(_labelled(atoms, results, args.temperature))
     if args.output:
         write_structures(args.output, written)
     if args.json:
-        structures = [{key: r.get(name) for key, name in KEYS.items()} for r in rows]
+        at = {"temperature_K": args.temperature or 0.0}
+        structures = [{key: r.get(name) for key, name in KEYS.items()} | at for r in rows]
         print(json.dumps({"structures": structures}, indent=2, allow_nan=False))
     else:
         _print_table(frames, rows, args.temperature)
@@ -86,9 +87,10 @@ def _predict(calc: ThiryCalculator, atoms: Atoms) -> dict[str, Any]:
     return results
 
 
-def _labelled(atoms: Atoms, results: dict[str, Any]) -> Atoms:
+def _labelled(atoms: Atoms, results: dict[str, Any], temperature: float | None) -> Atoms:
     """Return the structure with its predictions, as extxyz stores them."""
     out = atoms.copy()
+    out.info["temperature_K"] = temperature or 0.0  # of the free energy, forces and stress
     out.calc = SinglePointCalculator(out, **{k: results[k] for k in FOR_ASE if k in results})
     for key, name in KEYS.items():
         if name in results and name not in FOR_ASE:

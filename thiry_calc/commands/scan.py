@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     given = [s for item in args.structures for s in _structures(item, alike)]
     if args.plot:
         check_plot(args.plot, temperatures)
+    if args.o and Path(args.o).exists() and not Path(args.o).is_dir():
+        raise ValueError(f"-o {args.o!r} is a file; give a folder for the relaxed structures")
     result = scan(
         given,
         potential,
