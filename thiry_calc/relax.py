@@ -99,7 +99,7 @@ def relax(
         lost = len(neighbors_of(probe, closest).neighbor) > 0
         return lost or _largest(forces) <= fmax
 
-    positions, steps = _descend(landscape, atoms.get_positions(), finished, max_steps)
+    positions, steps = descend(landscape, atoms.get_positions(), finished, max_steps)
     atoms.set_positions(positions, apply_constraint=False)
     largest = max_force(atoms)
     if lost:
@@ -140,15 +140,26 @@ def separate(atoms: Atoms, r_min: float) -> bool:
         atoms.set_positions(positions, apply_constraint=False)
         return len(neighbors_of(atoms, 0.99 * r_min).neighbor) == 0
 
-    positions, steps = _descend(landscape, atoms.get_positions(), finished, max_steps=200)
+    positions, steps = descend(landscape, atoms.get_positions(), finished, max_steps=200)
     atoms.set_positions(positions, apply_constraint=False)
     return steps > 1
 
 
-def _descend(
+def descend(
     landscape: Landscape, x: Array, finished: Callable[[Array, Array], bool], max_steps: int
 ) -> tuple[Array, int]:
-    """Limited-memory BFGS from x until `finished` (asked with positions and forces of an iterate).
+    """Limited-memory BFGS until `finished`.
+
+    Parameters
+    ----------
+    landscape : callable
+        (N, 3) positions in Å → energy in eV and forces in eV/Å; where there is no energy, infinity.
+    x : ndarray, shape (N, 3)
+        Start, Å.
+    finished : callable
+        Asked with the positions and forces of each iterate.
+    max_steps : int
+        Evaluations allowed.
 
     Returns
     -------

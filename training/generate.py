@@ -71,6 +71,8 @@ def generate(recipe: Recipe, executor: Executor, folder: Path | None = None) -> 
 def _make_missing(recipe: Recipe, executor: Executor, shards: list[Shard], raw: Path) -> None:
     paths = {s.name: raw / f"{s.name}.npz" for s in shards}
     missing = [s for s in shards if not paths[s.name].exists()]
+    # all families advance alike, so that a run that is cut short leaves a fair sample
+    missing.sort(key=lambda s: s.stop / recipe.families[s.family].count)
     total = sum(s.stop - s.start for s in shards)
     done = total - sum(s.stop - s.start for s in missing)
     with tqdm(total=total, initial=done, unit="conf", file=sys.stderr) as progress:
@@ -89,7 +91,7 @@ def _standard_scan(recipe: Recipe, executor: Executor, raw: Path) -> list[Attemp
     """Relaxed minima of the standard scan in every size; kept in a shard of their own."""
     path = raw / f"standard-{digest(recipe, None)}.npz"
     if not path.exists():
-        tasks = [(size, name) for size in recipe.sizes for name in STANDARD]
+        tasks = [(size, name) for size in dict.fromkeys(recipe.sizes) for name in STANDARD]
         futures = [
             executor.submit(_standard, recipe, size, name, n)
             for n, (size, name) in enumerate(tasks)

@@ -1,7 +1,7 @@
 """The recipe of `thiry generate`: a checked TOML file.
 
 [reference] potential, file      [cells] lattice, sizes, element, a0
-[[family]]  kind, vacancies, interstitials, radius, count, and by kind temperature, steps, strain
+[[family]]  kind, vacancies, interstitials, radius, count; by kind temperature, steps, walks, strain
 [hessian]   method, distance, labels    [output] folder, seed
 """
 
@@ -24,8 +24,8 @@ from training.config import (
 )
 from training.label import DISTANCE, METHODS
 
-KINDS = ("random_cluster", "annealed", "strained", "mixed")
-LATER = {"saddle_walk": "family kind", "sites": "label", "gradient": "label"}
+KINDS = ("random_cluster", "annealed", "saddle_walk", "strained", "mixed")
+LATER = {"sites": "label", "gradient": "label"}
 LABELS = ("total", "eigenvalues")
 
 
@@ -65,6 +65,7 @@ _BY_KIND: dict[str, dict[str, Key]] = {
         "temperature": Key(span(real(1.0, 5000.0, "K")), (300.0, 1200.0)),
         "steps": Key(span(integer(1, 1_000_000)), (100, 300)),
     },
+    "saddle_walk": {"walks": Key(span(integer(1, 1000)), (1, 3))},
     "strained": {"strain": Key(real(1e-6, 0.1), 0.02)},
 }
 _HESSIAN = {
@@ -82,7 +83,7 @@ class Family:
     Attributes
     ----------
     kind : str
-        "random_cluster", "annealed", "strained" or "mixed".
+        "random_cluster", "annealed", "saddle_walk", "strained" or "mixed".
     vacancies, interstitials : (int, int)
         Lowest and highest numbers.
     radius : (float, float)
@@ -95,6 +96,8 @@ class Family:
         Of the annealing, K.
     steps : (int, int)
         Time steps of the annealing, 2 fs each.
+    walks : (int, int)
+        Saddles tried in a row (`training.saddle_walk`).
     strain : float
         Largest component of the strain tensor; 0 for the perfect crystal's own cell.
     """
@@ -107,6 +110,7 @@ class Family:
     c15_share: float = 0.0
     temperature: tuple[float, float] = (0.0, 0.0)
     steps: tuple[int, int] = (0, 0)
+    walks: tuple[int, int] = (0, 0)
     strain: float = 0.0
 
 

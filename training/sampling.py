@@ -21,6 +21,7 @@ from thiry_calc.symmetry import fingerprint
 from training.anneal import anneal, perturb
 from training.label import Bulk, Label, NotAMinimumError, bulk_reference, label, softest_mode
 from training.recipe import Family, Recipe
+from training.saddle_walk import walk
 
 _FMAX = 1e-5  # eV/Å; a label errs by about 2 k_B per eV/Å of the largest force left
 _MAX_STEPS = 1500
@@ -140,7 +141,7 @@ def attempt(recipe: Recipe, family: int, index: int) -> Attempt:
     bulk = bulk_reference(perfect, calc, *recipe.hessian) if kind.strain else bulk_of(recipe, size)
     atoms.calc = calc
     perturb(atoms, _RATTLE, rng)
-    failure = _heat(atoms, kind, rng)
+    failure = _heat(atoms, kind, rng) or _walk(atoms, kind, rng)
     if failure:
         return Attempt(family, index, failure)
     labelled, failure = settle(atoms, calc, bulk, recipe.hessian, recipe.eigenvalues, rng)
@@ -175,6 +176,19 @@ def _heat(atoms: Atoms, kind: Family, rng: np.random.Generator) -> str:
     # A start with overlapping atoms would explode: dynamics begins from a rough relaxation.
     relax(atoms, fmax=0.5, max_steps=100)
     return anneal(atoms, temperature, int(rng.integers(kind.steps[0], kind.steps[1] + 1)), rng)
+
+
+def _walk(atoms: Atoms, kind: Family, rng: np.random.Generator) -> str:
+    """Pass saddles in place where the family asks for it; the reason of a failure, or nothing."""
+    if not kind.walks[1]:
+        return ""
+    reasons = []
+    for _ in range(int(rng.integers(kind.walks[0], kind.walks[1] + 1))):
+        relaxed = relax(atoms, fmax=1e-2, max_steps=300)
+        if not relaxed.converged:
+            return "overlapping or lost atoms" if relaxed.lost else "not relaxed"
+        reasons.append(walk(atoms, rng))
+    return "" if "" in reasons else reasons[0]
 
 
 def settle(

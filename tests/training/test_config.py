@@ -50,7 +50,6 @@ def test_defaults_fill_in():
         ({"family__vacancy": [1, 1]}, "did you mean 'vacancies'"),
         ({"family__temperature": [1, 2]}, "unknown key 'temperature' in item 1"),
         ({"family__kind": "anneal"}, "did you mean 'annealed'"),
-        ({"family__kind": "saddle_walk"}, "does not make"),
         ({"hessian__labels": ["sites"]}, "does not make"),
         ({"hessian__labels": ["gradient"]}, "does not make"),
         ({"hessian__labels": []}, "at least 1"),
