@@ -38,8 +38,21 @@ def max_force(atoms: Atoms, calc: Any = None) -> float:
     float
         eV/Å; constraints are ignored.
     """
-    forces = with_calculator(atoms, calc).get_forces(apply_constraint=False)
-    return float(np.linalg.norm(forces, axis=1).max(initial=0.0))
+    return largest_norm(with_calculator(atoms, calc).get_forces(apply_constraint=False))
+
+
+def largest_norm(vectors: NDArray[np.float64]) -> float:
+    """Return the norm of the longest of some vectors, zero of none.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (N, 3)
+
+    Returns
+    -------
+    float
+    """
+    return float(np.sqrt((vectors**2).sum(axis=1).max(initial=0.0)))
 
 
 def get_hessian(atoms: Atoms, calc: Any = None) -> sp.csr_array:

@@ -20,7 +20,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from thiry_calc.hessian import max_force
+from thiry_calc.hessian import largest_norm, max_force
 from thiry_calc.neighbors import neighbors_of
 
 Array = NDArray[np.float64]
@@ -97,7 +97,7 @@ def relax(
         nonlocal lost
         probe.set_positions(positions)
         lost = len(neighbors_of(probe, closest).neighbor) > 0
-        return lost or _largest(forces) <= fmax
+        return lost or largest_norm(forces) <= fmax
 
     positions, steps = descend(landscape, atoms.get_positions(), finished, max_steps)
     atoms.set_positions(positions, apply_constraint=False)
@@ -176,7 +176,7 @@ def descend(
         if np.vdot(step, forces) <= 0.0:
             history.clear()
             step = forces / _STIFFNESS
-        step = step * shrink * min(1.0, _MAX_STEP / _largest(step))
+        step = step * shrink * min(1.0, _MAX_STEP / largest_norm(step))
         new_energy, new_forces = landscape(x + step)
         steps += 1
         if new_energy > energy + _NOISE * (1.0 + abs(energy)):
@@ -203,7 +203,3 @@ def _quasi_newton(history: deque[tuple[Array, Array]], forces: Array) -> Array:
     for (s, y), alpha in zip(history, reversed(alphas), strict=True):
         q += (alpha - np.vdot(y, q) / np.vdot(s, y)) * s
     return q
-
-
-def _largest(vectors: Array) -> float:
-    return float(np.sqrt((vectors**2).sum(axis=1).max(initial=0.0)))

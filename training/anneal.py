@@ -1,4 +1,4 @@
-"""Short molecular dynamics that takes a structure to another basin, and random displacements.
+"""Short molecular dynamics that takes a structure to another basin.
 
 Langevin dynamics in the BAOAB splitting (Leimkuhler and Matthews, J. Chem. Phys. 138, 174102
 (2013)): half a kick, half a drift, friction and noise exactly, half a drift, half a kick. One run
@@ -60,16 +60,3 @@ def _forces(atoms: Atoms, positions: Array) -> Array:
         return np.asarray(atoms.get_forces())
     except ValueError:
         return np.full(positions.shape, np.nan)
-
-
-def perturb(atoms: Atoms, amplitude: float, rng: np.random.Generator) -> None:
-    """Displace every coordinate in place by noise of standard deviation `amplitude` (Å).
-
-    Parameters
-    ----------
-    atoms : Atoms
-    amplitude : float
-        Å.
-    rng : numpy.random.Generator
-    """
-    atoms.set_positions(atoms.get_positions() + amplitude * rng.normal(size=(len(atoms), 3)))

@@ -22,6 +22,7 @@ from thiry_calc.defects import supercell
 from thiry_calc.descriptors import Descriptor
 from training.assemble import feature_sums
 from training.crystal import hbar_omega
+from training.perturbations import strain
 
 Array = NDArray[np.float64]
 
@@ -137,9 +138,8 @@ def strained_crystals(
     zero, phi_0 = _log_frequency(rest, calc, a0), descriptor.values(rest)[0]
     features, entropy = [], []
     for _ in tqdm(range(count), desc="strained crystals"):
-        strain = rng.uniform(-0.02, 0.02, (3, 3))
         cell = supercell(a0, _SIZE)
-        cell.set_cell(cell.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+        strain(cell, 0.02, rng)
         entropy.append(-3 * n_atoms * (_log_frequency(cell, calc, a0) - zero))
         features.append(n_atoms * (descriptor.values(cell)[0] - phi_0))
     return np.array(features), np.array(entropy)

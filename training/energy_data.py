@@ -17,7 +17,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from thiry_calc.clusters import random_cluster
 from thiry_calc.defects import supercell
 from thiry_calc.relax import relax
-from training.anneal import anneal, perturb
+from training.anneal import anneal
+from training.perturbations import perturb, strain
 
 Generator = np.random.Generator
 
@@ -51,22 +52,18 @@ def label(atoms: Atoms, calc: Any, family: str) -> Atoms:
     return out
 
 
-def _strained(cell: Atoms, largest: float, rng: Generator) -> Atoms:
-    strain = rng.uniform(-largest, largest, (3, 3))
-    cell.set_cell(cell.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
-    return cell
-
-
 def rattled(a0: float, calc: Any, rng: Generator) -> Iterator[Atoms]:
     """Make one 54- or 128-site cell, strained by up to 3 %, atoms displaced by 0.02-0.2 Å."""
-    cell = _strained(supercell(a0, int(rng.choice([3, 4]))), 0.03, rng)
+    cell = supercell(a0, int(rng.choice([3, 4])))
+    strain(cell, 0.03, rng)
     perturb(cell, float(rng.uniform(0.02, 0.2)), rng)
     yield cell
 
 
 def strained(a0: float, calc: Any, rng: Generator) -> Iterator[Atoms]:
     """One 16-site cell, strained by up to 8 %, atoms displaced by at most 0.05 Å."""
-    cell = _strained(supercell(a0, 2), float(rng.uniform(0.0, 0.08)), rng)
+    cell = supercell(a0, 2)
+    strain(cell, float(rng.uniform(0.0, 0.08)), rng)
     perturb(cell, float(rng.uniform(0.0, 0.05)), rng)
     yield cell
 
@@ -133,7 +130,8 @@ def defects(a0: float, calc: Any, rng: Generator) -> Iterator[Atoms]:
 
 def close_pairs(a0: float, calc: Any, rng: Generator) -> Iterator[Atoms]:
     """Make one 54-site cell in which an atom is pushed to 1.1-2.2 Å from another."""
-    cell = _strained(supercell(a0, 3), 0.02, rng)
+    cell = supercell(a0, 3)
+    strain(cell, 0.02, rng)
     perturb(cell, 0.05, rng)
     i, j = 0, int(rng.integers(1, len(cell)))
     direction = rng.normal(size=3)

@@ -16,6 +16,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from thiry_calc.hessian import largest_norm
 from thiry_calc.neighbors import neighbors_of
 from thiry_calc.relax import Landscape, descend
 
@@ -66,7 +67,7 @@ def walk(atoms: Atoms, rng: np.random.Generator) -> str:
     mode = mode if np.vdot(mode, x - start) >= 0 else -mode
     for _ in range(_CLIMB):
         _, forces = landscape(x)
-        if _largest(forces) < _FLAT:
+        if largest_norm(forces) < _FLAT:
             atoms.set_positions(x + _PUSH * mode)
             return ""
         along = float(np.vdot(forces, mode))
@@ -121,11 +122,7 @@ def _across(landscape: Landscape, x: Array, direction: Array) -> Array:
         energy, forces = landscape(positions)
         return energy, forces - np.vdot(forces, direction) * direction
 
-    return descend(restricted, x, lambda _, forces: _largest(forces) < _FLAT / 2, _ACROSS)[0]
-
-
-def _largest(forces: Array) -> float:
-    return float(np.linalg.norm(forces, axis=1).max())
+    return descend(restricted, x, lambda _, forces: largest_norm(forces) < _FLAT / 2, _ACROSS)[0]
 
 
 def lowest_mode(

@@ -18,8 +18,9 @@ from thiry_calc.defects import supercell
 from thiry_calc.references import load_reference
 from thiry_calc.relax import relax
 from thiry_calc.symmetry import fingerprint
-from training.anneal import anneal, perturb
+from training.anneal import anneal
 from training.label import Bulk, Label, NotAMinimumError, bulk_reference, label, softest_mode
+from training.perturbations import perturb, strain
 from training.recipe import Family, Recipe
 from training.saddle_walk import walk
 
@@ -133,7 +134,7 @@ def attempt(recipe: Recipe, family: int, index: int) -> Attempt:
     size = int(rng.choice(recipe.sizes))
     perfect = supercell(lattice_constant(recipe), size, recipe.element, recipe.lattice)
     if kind.strain:
-        _strain(perfect, kind.strain, rng)
+        strain(perfect, kind.strain, rng)
     try:
         atoms = _draw(perfect, kind, rng)
     except ValueError as error:
@@ -150,13 +151,6 @@ def attempt(recipe: Recipe, family: int, index: int) -> Attempt:
     if len(atoms) == len(perfect) and labelled.formation_energy < _PERFECT:
         return Attempt(family, index, "recombined to the perfect crystal")
     return Attempt(family, index, "", _finished(atoms, kind.kind), labelled, fingerprint(atoms))
-
-
-def _strain(perfect: Atoms, largest: float, rng: np.random.Generator) -> None:
-    """Apply a random symmetric strain with components up to `largest` in place."""
-    strain = rng.uniform(-largest, largest, (3, 3))
-    strain = 0.5 * (strain + strain.T)
-    perfect.set_cell(perfect.cell.array @ (np.eye(3) + strain), scale_atoms=True)
 
 
 def _draw(perfect: Atoms, kind: Family, rng: np.random.Generator) -> Atoms:

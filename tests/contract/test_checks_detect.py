@@ -8,7 +8,9 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
+from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.check import TOLERANCES, format_table, run_checks
+from thiry_calc.defects import supercell
 from thiry_calc.differences import jumps, richardson
 
 R_CUT = 4.0
@@ -181,3 +183,10 @@ def test_richardson():
 def test_jumps():
     value, slope = jumps(lambda x: np.sin(x) + (x > 0) * (0.25 + 2 * x + x**3), 1e-2)
     np.testing.assert_allclose([value, slope], [0.25, 2], atol=1e-10)
+
+
+def test_a_structure_at_rest_is_displaced(make_potential):
+    calc = ThiryCalculator(make_potential("afs"))
+    checks = run_checks(calc, supercell(calc.potential.crystal.a0, 3))
+    assert all(c.passed is not False for c in checks), format_table(checks)
+    assert any("displaced" in c.where for c in checks)

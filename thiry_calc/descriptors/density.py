@@ -207,8 +207,8 @@ def self_sum(g, segments, n_max, q1, q2):
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def neighborhood(first, coefficients, n_l, n_channels):
-    """Work arrays for one centre at a time, as `expand` fills them.
+def radial_arrays(first, coefficients, n_channels):
+    """Work arrays for the radial functions of one centre at a time.
 
     Returns
     -------
@@ -216,10 +216,6 @@ def neighborhood(first, coefficients, n_l, n_channels):
         See `gather`.
     series, g, dg
         See `radial_functions`.
-    pi, powers, y
-        See `harmonics`.
-    density
-        See `project`.
     """
     n_max, n_terms = coefficients.shape
     longest = np.max(first[1:] - first[:-1]) if len(first) > 1 else 0
@@ -230,6 +226,26 @@ def neighborhood(first, coefficients, n_l, n_channels):
         np.empty((n_terms + 1, 2 * longest)),
         np.empty((n_max, longest)),
         np.empty((n_max, longest)),
+    )
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def neighborhood(first, coefficients, n_l, n_channels):
+    """Work arrays for one centre at a time, as `expand` fills them.
+
+    Returns
+    -------
+    pairs, geometry, segments, series, g, dg
+        See `radial_arrays`.
+    pi, powers, y
+        See `harmonics`.
+    density
+        See `project`.
+    """
+    radial = radial_arrays(first, coefficients, n_channels)
+    n_max, longest = radial[4].shape
+    return (
+        *radial,
         np.empty((n_l, n_l, longest)),
         np.empty((2, n_l, longest)),
         np.empty((n_l * n_l, longest)),

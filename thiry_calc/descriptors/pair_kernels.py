@@ -7,28 +7,14 @@ same for any number of features.
 import numba
 import numpy as np
 
-from thiry_calc.descriptors.density import FASTMATH, gather, radial_functions
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _workspace(first, coefficients, n_channels):
-    longest = np.max(first[1:] - first[:-1]) if len(first) > 1 else 0
-    n_max, n_terms = coefficients.shape
-    return (
-        np.empty(longest, np.int64),
-        np.empty((4, longest)),
-        np.empty(n_channels + 1, np.int64),
-        np.empty((n_terms + 1, 2 * longest)),
-        np.empty((n_max, longest)),
-        np.empty((n_max, longest)),
-    )
+from thiry_calc.descriptors.density import FASTMATH, gather, radial_arrays, radial_functions
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
 def pair_values(first, neighbor, vectors, species, r_cut, coefficients, n_channels):
     """Σ_j g_n of every centre and channel, shape (N, n_channels, n_max)."""
     n_atoms, n_max = len(first) - 1, coefficients.shape[0]
-    pairs, geometry, segments, scratch, g, dg = _workspace(first, coefficients, n_channels)
+    pairs, geometry, segments, scratch, g, dg = radial_arrays(first, coefficients, n_channels)
     out = np.zeros((n_atoms, n_channels, n_max))
     for i in range(n_atoms):
         count = gather(
@@ -107,7 +93,7 @@ def _series(r, r_cut, mixed, series, work):
 def pair_push(first, neighbor, vectors, species, r_cut, coefficients, n_channels):
     """Return sums over atoms, their derivatives along positions and the nine strains."""
     n_atoms, n_max = len(first) - 1, coefficients.shape[0]
-    pairs, geometry, segments, scratch, g, dg = _workspace(first, coefficients, n_channels)
+    pairs, geometry, segments, scratch, g, dg = radial_arrays(first, coefficients, n_channels)
     total = np.zeros((n_channels, n_channels, n_max))
     rows = np.zeros((3 * n_atoms, n_channels, n_channels, n_max))
     strain = np.zeros((9, n_channels, n_channels, n_max))

@@ -9,6 +9,7 @@ from which the triangle
 is available, and with it, for any w, ``Σ s_i² |x_i·w − y_i|² = |R w − z|² + |T|²``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
-class Statistics:
+class Statistics(ABC):
     """What `TSQR` and `Gram` share; build one of these.
 
     Parameters
@@ -49,24 +50,30 @@ class Statistics:
 
     # ---- what the two accumulators provide
 
+    @abstractmethod
     def _absorb(self, rows: Array) -> None:
         """Take in weighted rows (m, K+T)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _state(self) -> Array:
         """Return the (K+T, K+T) array that holds everything."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _set_state(self, state: Array) -> None:
-        raise NotImplementedError
+        """Take such an array over."""
 
     @staticmethod
+    @abstractmethod
     def _merged(a: Array, b: Array) -> Array:
-        raise NotImplementedError
+        """Return the state of both sets of rows."""
 
+    @abstractmethod
+    def _selected(self, columns: NDArray[np.intp]) -> Array:
+        """Return the state of some of the K+T columns."""
+
+    @abstractmethod
     def factor(self) -> Array:
         """Return F (K+T, K+T): upper triangular, diagonal >= 0, ``FᵀF = [SX|SY]ᵀ[SX|SY]``."""
-        raise NotImplementedError
 
     # ---- rows in
 
@@ -199,9 +206,6 @@ class Statistics:
         part._set_state(self._selected(np.r_[index, self.n_features : self.width]))
         part.n, part.weight2 = self.n, self.weight2
         return part
-
-    def _selected(self, columns: NDArray[np.intp]) -> Array:
-        raise NotImplementedError
 
     # ---- what they tell
 
