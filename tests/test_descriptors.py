@@ -6,6 +6,7 @@ import pytest
 from ase import Atoms
 
 from thiry_calc.descriptors import (
+    ACE,
     AFS,
     Combined,
     Descriptor,
@@ -30,6 +31,8 @@ DESCRIPTORS = {
     "pair": Pair(R_CUT, 4),
     "pair, 2 elements": Pair(R_CUT, 4, ELEMENTS),
     "one body": OneBody(ELEMENTS),
+    "ace": ACE(R_CUT, (4, 4, 3, 3)),
+    "ace, 2 elements": ACE(R_CUT, (3, 3, 2), elements=ELEMENTS),
     "combined": Combined((OneBody(ELEMENTS), Pair(3.1, 3, ELEMENTS), AFS(R_CUT, 2, 2))),
 }
 every = pytest.mark.parametrize("descriptor", DESCRIPTORS.values(), ids=DESCRIPTORS.keys())

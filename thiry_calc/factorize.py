@@ -112,14 +112,44 @@ def factorize(
     values = matrix.data if sp.issparse(matrix) else matrix
     if not np.isfinite(values).all():
         raise ValueError("the matrix has non-finite entries; check the calculator or the file")
-    rows_at = _row_positions(positions, n)
+    rows_at = row_positions(positions, n)
     if n == 0:
         return Factorization(0.0, 0, 0, "dense", 0)
     if method == "cholmod":
         return _cholmod(sp.csc_array(matrix))
     sparse = sp.csr_array(matrix)
+    rows, fronts = ordered_fronts(sparse, rows_at, cell, pbc, method)
+    if len(fronts) == 1:
+        return _multifrontal(sparse, fronts, "dense")
+    return _multifrontal(sparse[rows][:, rows], fronts, "multifrontal")
+
+
+def ordered_fronts(
+    sparse: sp.csr_array,
+    rows_at: Array | None,
+    cell: Array | None,
+    pbc: NDArray[np.bool_] | None,
+    method: str = "auto",
+) -> tuple[NDArray[np.intp], list[Front]]:
+    """Order of elimination and its fronts: a single one where a dense block is cheaper.
+
+    Parameters
+    ----------
+    sparse : (n, n) sparse array
+    rows_at : (n, 3) array, Å, or None
+        From `row_positions`.
+    cell, pbc, method
+        As in `factorize`.
+
+    Returns
+    -------
+    rows : (n,) int array
+    fronts : list of Front
+    """
+    n = sparse.shape[0]
+    whole = np.arange(n), [Front(0, n, ())]
     if method == "dense" or (method == "auto" and (n < _SMALL or sparse.nnz > 0.5 * n * n)):
-        return _multifrontal(sparse, [Front(0, n, ())], "dense")
+        return whole
     graph, groups = block_graph(sparse, rows_at)
     if rows_at is not None:
         first = np.searchsorted(groups, np.arange(graph.shape[0]))
@@ -128,12 +158,18 @@ def factorize(
         axes = spectral_embedding(graph)
     order, fronts = nested_dissection(graph, axes)
     if method == "auto" and work(graph, order, fronts) * (n / graph.shape[0]) ** 3 > n**3 / 6:
-        return _multifrontal(sparse, [Front(0, n, ())], "dense")
-    rows, fronts = expand(order, fronts, groups)
-    return _multifrontal(sparse[rows][:, rows], fronts, "multifrontal")
+        return whole
+    return expand(order, fronts, groups)
 
 
-def _row_positions(positions: Array | None, n: int) -> Array | None:
+def row_positions(positions: Array | None, n: int) -> Array | None:
+    """Where each of n rows sits, from positions of rows or of atoms (three rows each).
+
+    Raises
+    ------
+    ValueError
+        For positions of another length.
+    """
     if positions is None:
         return None
     positions = np.asarray(positions, float)
@@ -156,13 +192,13 @@ def _multifrontal(matrix: sp.csr_array, fronts: list[Front], method: str) -> Fac
         smallest = 0.0 if number == len(fronts) - 1 else _DELAY * scale
         update = [left.pop(child) for child in front.children]
         # a failed step has overwritten the front: it is gathered again for the next
-        own, rest, blocks = _assemble(matrix, front, update)
-        pivots = _cholesky(blocks, smallest)
+        own, rest, blocks = assemble(matrix, front, update)
+        pivots = cholesky(blocks, smallest)
         if pivots is None:
-            _, _, blocks = _assemble(matrix, front, update)
+            _, _, blocks = assemble(matrix, front, update)
             pivots = _ldlt(blocks, smallest)
         if pivots is None:
-            _, _, blocks = _assemble(matrix, front, update)
+            _, _, blocks = assemble(matrix, front, update)
             left[number] = np.concatenate([own, rest]), _stack(blocks)
             continue
         left[number] = rest, blocks.f22
@@ -175,7 +211,7 @@ def _multifrontal(matrix: sp.csr_array, fronts: list[Front], method: str) -> Fac
     return Factorization(log_abs_det, n_negative, n_near_zero, method, n_entries)
 
 
-class _Blocks(NamedTuple):
+class Blocks(NamedTuple):
     """A front as Fortran arrays, of which the lower triangles count."""
 
     f11: Array  # (k, k)
@@ -183,8 +219,21 @@ class _Blocks(NamedTuple):
     f22: Array  # (u, u)
 
 
-def _cholesky(blocks: _Blocks, smallest: float) -> Array | None:
-    """Eliminate a positive definite block in place; None when it is not, or has small pivots."""
+def cholesky(blocks: Blocks, smallest: float) -> Array | None:
+    """Eliminate a positive definite block in place; None when it is not, or has small pivots.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Overwritten: f11 by L11, f21 by L21, f22 by the Schur complement (lower triangles).
+    smallest : float
+        Pivots must exceed it.
+
+    Returns
+    -------
+    ndarray, shape (k,), or None
+        The pivots.
+    """
     f11, f21, f22 = blocks
     factor, info = lapack.dpotrf(f11, lower=1, clean=0, overwrite_a=1)
     if info != 0:
@@ -198,7 +247,7 @@ def _cholesky(blocks: _Blocks, smallest: float) -> Array | None:
     return pivots
 
 
-def _ldlt(blocks: _Blocks, smallest: float) -> Array | None:
+def _ldlt(blocks: Blocks, smallest: float) -> Array | None:
     """Eliminate an indefinite block in place; None when a pivot is too small to divide by."""
     f11, f21, f22 = blocks
     work = int(lapack.dsytrf_lwork(len(f11), lower=1)[0])
@@ -219,7 +268,7 @@ def _ldlt(blocks: _Blocks, smallest: float) -> Array | None:
     return pivots
 
 
-def _stack(blocks: _Blocks) -> Array:
+def _stack(blocks: Blocks) -> Array:
     f11, f21, f22 = blocks
     k = len(f11)
     whole = np.zeros((k + len(f22),) * 2, order="F")
@@ -227,10 +276,18 @@ def _stack(blocks: _Blocks) -> Array:
     return whole
 
 
-def _assemble(
+def assemble(
     matrix: sp.csr_array, front: Front, update: list[tuple[NDArray[np.intp], Array]]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], _Blocks]:
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Blocks]:
     """Gather a front's rows: its own of the matrix plus its children's Schur complements.
+
+    Parameters
+    ----------
+    matrix : (n, n) sparse array
+        In the order of elimination.
+    front : Front
+    update : list of (rows, lower triangle)
+        Schur complements of its children.
 
     Returns
     -------
@@ -238,7 +295,7 @@ def _assemble(
         Rows eliminated here: the front's, and those its children left over.
     rest : (u,) int array
         Later rows coupled to them.
-    blocks : _Blocks
+    blocks : Blocks
     """
     block = matrix[front.begin : front.end]
     delayed = [rows[rows < front.begin] for rows, _ in update]
@@ -262,7 +319,7 @@ def _assemble(
             [np.searchsorted(own, rows[:split]), np.searchsorted(rest, rows[split:])]
         )
         _extend_add(f11, f21, f22, schur, place, split)
-    return own, rest, _Blocks(f11, f21, f22)
+    return own, rest, Blocks(f11, f21, f22)
 
 
 @njit(cache=True)

@@ -7,6 +7,8 @@ from ase import Atoms
 from ase.build import bulk
 
 from thiry_calc.defects import bcc_supercell, build
+from thiry_calc.harmonic import log_determinant
+from thiry_calc.selected_inverse import pinned_inverse
 from training.references.am04 import AM04, LATTICE_CONSTANT, AM04Functions
 from training.references.m07 import M07
 
@@ -262,3 +264,45 @@ def test_a_damaged_table_is_refused(tmp_path, contents):
         M07(path)
     with pytest.raises(FileNotFoundError):
         M07(tmp_path / "none.eam.fs")
+
+
+@pytest.mark.parametrize("repeat", [2, 3])
+def test_gradient_of_the_log_determinant(potential, repeat):
+    """tr(H⁻¹ ∂H) against differences of ln det′H; own images among the neighbours for 2."""
+    atoms = bulk("Fe", "bcc", a=LATTICE_CONSTANT, cubic=True) * ((repeat,) * 3)
+    del atoms[3]
+    atoms.rattle(0.02, seed=4)
+    rng = np.random.default_rng(0)
+    inverse, _ = pinned_inverse(potential.get_hessian(atoms))
+    gradient, strain = potential.get_trace_gradient(atoms, inverse)
+
+    def log_det(positions, deformation):
+        moved = atoms.copy()
+        moved.positions = positions
+        moved.set_cell(atoms.cell.array @ (np.eye(3) + deformation), scale_atoms=True)
+        return log_determinant(potential.get_hessian(moved), zero_modes="crystal")
+
+    rest = np.zeros((3, 3))
+    for move in rng.normal(size=(4, len(atoms), 3)):
+        move /= np.linalg.norm(move)
+        expected = richardson(lambda h, m=move: log_det(atoms.positions + h * m, rest), 2e-5)
+        assert np.sum(gradient * move) == pytest.approx(expected, abs=2e-5)
+    for a, b in ((0, 0), (1, 2)):
+        shear = np.zeros((3, 3))
+        shear[a, b] += 0.5
+        shear[b, a] += 0.5
+        expected = richardson(lambda h, s=shear: log_det(atoms.positions, h * s), 1e-5)
+        assert strain[a, b] == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(gradient.sum(axis=0), 0, atol=1e-9)
+
+
+def test_third_derivatives_of_the_functions(potential):
+    functions = potential.functions
+    for evaluate, points in (
+        (functions.pair, np.array([0.6, 1.51, 2.12, 2.57, 3.13, 4.31])),
+        (functions.density, np.array([2.12, 2.57, 3.13])),
+        (functions.embedding, np.array([5.0, 20.0, 31.0])),
+    ):
+        found, h = evaluate(points), 1e-4
+        slopes = (evaluate(points + h) - evaluate(points - h)) / (2 * h)
+        np.testing.assert_allclose(found[1:], slopes[:3], rtol=2e-4, atol=2e-5)

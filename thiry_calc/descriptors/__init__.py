@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from thiry_calc.descriptors.ace import ACE
 from thiry_calc.descriptors.afs import AFS
 from thiry_calc.descriptors.base import Descriptor
 from thiry_calc.descriptors.combined import Combined
@@ -9,9 +10,18 @@ from thiry_calc.descriptors.one_body import OneBody
 from thiry_calc.descriptors.pair import Pair
 from thiry_calc.descriptors.power_spectrum import PowerSpectrum
 
-__all__ = ["AFS", "Combined", "Descriptor", "OneBody", "Pair", "PowerSpectrum", "make_descriptor"]
+__all__ = [
+    "ACE",
+    "AFS",
+    "Combined",
+    "Descriptor",
+    "OneBody",
+    "Pair",
+    "PowerSpectrum",
+    "make_descriptor",
+]
 
-REGISTRY = {cls.type: cls for cls in (AFS, PowerSpectrum, Pair, OneBody)}
+REGISTRY = {cls.type: cls for cls in (ACE, AFS, PowerSpectrum, Pair, OneBody)}
 
 
 def make_descriptor(spec: dict[str, Any]) -> Descriptor:

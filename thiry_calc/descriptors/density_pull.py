@@ -35,7 +35,7 @@ def _contract(density, products, w, gradient):
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def _chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide):
+def chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide):
     """Contract dE/dA with dA/dD: fill work[0:4] with the radial and Cartesian parts, (4, J).
 
     E changes by work[0] along r, and by work[1:4]/r across it (before the projection on the
@@ -100,6 +100,18 @@ def _chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, 
             for j in range(count):
                 gx[j] += m * (uc[j] * c1[j] + us[j] * s1[j])
                 gy[j] += m * (us[j] * c1[j] - uc[j] * s1[j])
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def to_pairs(count, geometry, work, pairs, pair_forces):
+    """Put together what `chain` left in work[0:4]: pair_forces (M, 3) of one centre's pairs."""
+    for j in range(count):
+        x, y, z, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
+        gx, gy, gz = work[1, j], work[2, j], work[3, j]
+        along = work[0, j] - (x * gx + y * gy + z * gz) / r
+        pair_forces[pairs[j], 0] = along * x + gx / r
+        pair_forces[pairs[j], 1] = along * y + gy / r
+        pair_forces[pairs[j], 2] = along * z + gz / r
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
@@ -185,13 +197,7 @@ def site_pull(
                         total += weights[t, z, p, l] * sums[l]
                     sites[i, t] += total
             _contract(density, products, mixed[z], gradient)
-            _chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide)
+            chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide)
             _self_chain(products, mixed_self[z], g, dg, segments, n_max, work[0])
-            for j in range(count):
-                x, yy, zz, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
-                gx, gy, gz = work[1, j], work[2, j], work[3, j]
-                along = work[0, j] - (x * gx + yy * gy + zz * gz) / r
-                pair_forces[pairs[j], 0] = along * x + gx / r
-                pair_forces[pairs[j], 1] = along * yy + gy / r
-                pair_forces[pairs[j], 2] = along * zz + gz / r
+            to_pairs(count, geometry, work, pairs, pair_forces)
     return sites, pair_forces

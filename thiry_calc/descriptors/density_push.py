@@ -19,7 +19,7 @@ from thiry_calc.descriptors.density import (
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def _neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y):
+def neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y):
     """Fill grad_y (3, n_lm): the gradient of Y_lm(r̂_ij) with respect to D_ij."""
     n_l = recursion.shape[1]
     x, yy, z, r = geometry[0, j], geometry[1, j], geometry[2, j], geometry[3, j]
@@ -138,7 +138,7 @@ def site_push(
                 self_sums[z, p] += self_sum(g, segments, n_max, q1, q2)
         for a in range(n_channels):
             for j in range(segments[a], segments[a + 1]):
-                _neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y)
+                neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y)
                 _partial_sums(j, density, y, grad_y, n_l, partial)
                 for c in range(3):
                     unit[c] = geometry[c, j]

@@ -53,9 +53,9 @@ _EMBEDDING_2, _EMBEDDING_4 = -6.7314115586063e-4, 7.6514905604792e-8
 
 
 @njit(cache=True)
-def _cubics(x: float, knots: Array, weights: Array) -> tuple[float, float, float]:
-    """Σ w (k − x)³₊ and its first two derivatives."""
-    f0, f1, f2 = 0.0, 0.0, 0.0
+def _cubics(x: float, knots: Array, weights: Array) -> tuple[float, float, float, float]:
+    """Σ w (k − x)³₊ and its first three derivatives."""
+    f0, f1, f2, f3 = 0.0, 0.0, 0.0, 0.0
     for k in range(len(knots)):
         t = knots[k] - x
         if t <= 0.0:
@@ -63,69 +63,77 @@ def _cubics(x: float, knots: Array, weights: Array) -> tuple[float, float, float
         f0 += weights[k] * t * t * t
         f1 -= 3.0 * weights[k] * t * t
         f2 += 6.0 * weights[k] * t
-    return f0, f1, f2
+        f3 -= 6.0 * weights[k]
+    return f0, f1, f2, f3
 
 
 @njit(cache=True)
-def _bridge(x: float) -> tuple[float, float, float]:
+def _bridge(x: float) -> tuple[float, float, float, float]:
     """Evaluate the exponential of a cubic between the nuclear core and the cubics."""
     b = _EXPONENT
     f0 = np.exp(b[0] + x * (b[1] + x * (b[2] + x * b[3])))
     slope = b[1] + x * (2.0 * b[2] + 3.0 * x * b[3])
-    return f0, f0 * slope, f0 * (slope * slope + 2.0 * b[2] + 6.0 * x * b[3])
+    curvature = 2.0 * b[2] + 6.0 * x * b[3]
+    f2 = f0 * (slope * slope + curvature)
+    return f0, f0 * slope, f2, f2 * slope + f0 * (2.0 * slope * curvature + 6.0 * b[3])
 
 
 @njit(cache=True)
-def _core(x: float) -> tuple[float, float, float]:
+def _core(x: float) -> tuple[float, float, float, float]:
     """Evaluate the screened nuclear repulsion (Z²e²/r) Σ w exp(−κ r)."""
-    s0, s1, s2 = 0.0, 0.0, 0.0
+    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
     for k in range(4):
         e = _ZBL_WEIGHTS[k] * np.exp(-_ZBL_RATES[k] * x)
         s0 += e
         s1 -= _ZBL_RATES[k] * e
         s2 += _ZBL_RATES[k] ** 2 * e
+        s3 -= _ZBL_RATES[k] ** 3 * e
     c = _ZBL_PREFACTOR / x
-    return c * s0, c * (s1 - s0 / x), c * (s2 - 2.0 * s1 / x + 2.0 * s0 / (x * x))
+    # (s/x)⁽ⁿ⁾ = (s⁽ⁿ⁾ − n (s/x)⁽ⁿ⁻¹⁾) / x
+    f0 = c * s0
+    f1 = c * s1 - f0 / x
+    f2 = c * s2 - 2.0 * f1 / x
+    return f0, f1, f2, c * s3 - 3.0 * f2 / x
 
 
 @njit(cache=True)
 def _pair(r: Array) -> Array:
-    out = np.empty((3, len(r)))
+    out = np.empty((4, len(r)))
     for p in range(len(r)):
         x = r[p]
         if x > 2.05:
-            out[0, p], out[1, p], out[2, p] = _cubics(x, _PAIR_KNOTS, _PAIR)
+            out[0, p], out[1, p], out[2, p], out[3, p] = _cubics(x, _PAIR_KNOTS, _PAIR)
         elif x > 1.0:
-            out[0, p], out[1, p], out[2, p] = _bridge(x)
+            out[0, p], out[1, p], out[2, p], out[3, p] = _bridge(x)
         else:
-            out[0, p], out[1, p], out[2, p] = _core(x)
+            out[0, p], out[1, p], out[2, p], out[3, p] = _core(x)
     return out
 
 
 @njit(cache=True)
 def _density(r: Array) -> Array:
-    out = np.empty((3, len(r)))
+    out = np.empty((4, len(r)))
     for p in range(len(r)):
-        out[0, p], out[1, p], out[2, p] = _cubics(r[p], _DENSITY_KNOTS, _DENSITY)
+        out[0, p], out[1, p], out[2, p], out[3, p] = _cubics(r[p], _DENSITY_KNOTS, _DENSITY)
     return out
 
 
 class AM04Functions:
-    """φ, ψ and F of AM04, each with two derivatives."""
+    """φ, ψ and F of AM04, each with three derivatives."""
 
     element = "Fe"
     cutoff = 5.3
 
     def pair(self, r: Array) -> Array:
-        """φ, φ′, φ″ (eV, eV/Å, eV/Å²), shape (3, n), at the distances r (Å)."""
+        """φ to φ‴ (eV, eV/Å, eV/Å², eV/Å³), shape (4, n), at the distances r (Å)."""
         return np.asarray(_pair(r))
 
     def density(self, r: Array) -> Array:
-        """ψ, ψ′, ψ″, shape (3, n), at the distances r (Å)."""
+        """ψ to ψ‴, shape (4, n), at the distances r (Å)."""
         return np.asarray(_density(r))
 
     def embedding(self, rho: Array) -> Array:
-        """F, F′, F″ (eV), shape (3, n), at the densities rho; an isolated atom has F = F′ = 0."""
+        """F to F‴ (eV), shape (4, n), at the densities rho; an isolated atom has F = F′ = 0."""
         root = np.sqrt(rho)
         safe = np.where(rho > 0.0, root, np.inf)
         return np.stack(
@@ -133,6 +141,7 @@ class AM04Functions:
                 -root + _EMBEDDING_2 * rho**2 + _EMBEDDING_4 * rho**4,
                 -0.5 / safe + 2.0 * _EMBEDDING_2 * rho + 4.0 * _EMBEDDING_4 * rho**3,
                 0.25 / safe**3 + 2.0 * _EMBEDDING_2 + 12.0 * _EMBEDDING_4 * rho**2,
+                -0.375 / safe**5 + 24.0 * _EMBEDDING_4 * rho,
             ]
         )
 

@@ -22,25 +22,27 @@ from ase.data import atomic_numbers
 from numba import njit
 from numpy.typing import NDArray
 
+from training.references.eam_third import slope_of_trace
 from training.references.pairs import PairList
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 class EAMFunctions(Protocol):
-    """The three functions of a potential, each with its first two derivatives."""
+    """The three functions of a potential, each with its first three derivatives."""
 
     element: str
     cutoff: float  # Å, the larger of the cutoffs of φ and ψ
 
     def pair(self, r: Array) -> Array:
-        """φ, φ′, φ″ (eV, eV/Å, eV/Å²), shape (3, n), at the distances r (Å)."""
+        """φ to φ‴ (eV, eV/Å, eV/Å², eV/Å³), shape (4, n), at the distances r (Å)."""
 
     def density(self, r: Array) -> Array:
-        """ψ, ψ′, ψ″, shape (3, n), at the distances r (Å)."""
+        """ψ to ψ‴, shape (4, n), at the distances r (Å)."""
 
     def embedding(self, rho: Array) -> Array:
-        """F, F′, F″ (eV), shape (3, n), at the densities rho."""
+        """F to F‴ (eV), shape (4, n), at the densities rho."""
 
 
 @njit(cache=True)
@@ -180,20 +182,54 @@ class EAM(Calculator):  # type: ignore[misc]
         scipy.sparse.csr_matrix
             Shape (3N, 3N), eV/Å², symmetric, sorted indices; rows sum to zero over atoms.
         """
+        (i, j, d, r), (phi, psi, embedded), gradient = self._terms(atoms)
+        n = len(atoms)
+        both = embedded[1][i] + embedded[1][j]
+        springs = _springs(i, j, d, r, phi[1] + both * psi[1], phi[2] + both * psi[2], n)
+        weighted = gradient.copy()
+        weighted.data *= np.repeat(embedded[2], np.diff(gradient.indptr))[:, None, None]
+        hessian = (springs + gradient.T @ weighted).tocsr()
+        hessian = (0.5 * (hessian + hessian.T)).tocsr()
+        hessian.sort_indices()
+        return hessian
+
+    def get_trace_gradient(self, atoms: Atoms, weights: Any) -> tuple[Array, Array]:
+        """Return the derivatives of Σ_ab Z_ab H_ab at fixed weights Z.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            N atoms.
+        weights : (3N, 3N) sparse array
+            Z, symmetric, at least where the Hessian has entries. With Z = H⁻¹
+            (`thiry_calc.selected_inverse.pinned_inverse`) this is the gradient of ln det′H.
+
+        Returns
+        -------
+        gradient : ndarray, shape (N, 3)
+            Along the positions, in units of Z times eV/Å³.
+        strain : ndarray, shape (3, 3)
+            Along a strain of cell and positions, in units of Z times eV/Å².
+        """
+        pairs, terms, density_gradient = self._terms(atoms)
+        i, j, d, _ = pairs
+        slope = slope_of_trace(pairs, terms, density_gradient, weights)
+        n = len(atoms)
+        gradient = [np.bincount(j, s, n) - np.bincount(i, s, n) for s in slope.T]
+        strain = slope.T @ d
+        return np.stack(gradient, axis=1), (strain + strain.T) / 2
+
+    def _terms(
+        self, atoms: Atoms
+    ) -> tuple[tuple[Indices, Indices, Array, Array], tuple[Array, Array, Array], sp.bsr_matrix]:
+        """Pairs (i, j, D, r) within the cutoff; φ, ψ, F with their derivatives; the rows g_i."""
         self._check(atoms)
         i, j, d, r = self._pairs.distances(atoms)
         inside = r < self.cutoff
         i, j, d, r = i[inside], j[inside], d[inside], r[inside]
         n = len(atoms)
         phi, psi = self.functions.pair(r), self.functions.density(r)
-        _, slope, curvature = self.functions.embedding(_sum_to_atoms(i, j, psi[0], n))
-        both = slope[i] + slope[j]
-        springs = _springs(i, j, d, r, phi[1] + both * psi[1], phi[2] + both * psi[2], n)
+        embedded = self.functions.embedding(_sum_to_atoms(i, j, psi[0], n))
         near = (psi[1] != 0.0) | (psi[0] != 0.0)
         gradient = _density_gradient(i[near], j[near], d[near], r[near], psi[1][near], n)
-        weighted = gradient.copy()
-        weighted.data *= np.repeat(curvature, np.diff(gradient.indptr))[:, None, None]
-        hessian = (springs + gradient.T @ weighted).tocsr()
-        hessian = (0.5 * (hessian + hessian.T)).tocsr()
-        hessian.sort_indices()
-        return hessian
+        return (i, j, d, r), (phi, psi, embedded), gradient

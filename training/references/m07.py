@@ -23,11 +23,11 @@ Array = NDArray[np.float64]
 
 @njit(cache=True)
 def _evaluate(x: Array, step: float, coefficients: Array, outside: bool) -> Array:
-    """Value and two derivatives (3, n) of a piecewise quintic on a regular grid from 0.
+    """Value and three derivatives (4, n) of a piecewise quintic on a regular grid from 0.
 
     Beyond the grid the last piece continues if `outside`, and the function is 0 otherwise.
     """
-    out = np.zeros((3, len(x)))
+    out = np.zeros((4, len(x)))
     n = len(coefficients)
     for p in range(len(x)):
         k = int(x[p] / step)
@@ -40,6 +40,7 @@ def _evaluate(x: Array, step: float, coefficients: Array, outside: bool) -> Arra
         out[0, p] = c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * (c[4] + t * c[5]))))
         out[1, p] = c[1] + t * (2 * c[2] + t * (3 * c[3] + t * (4 * c[4] + t * 5 * c[5])))
         out[2, p] = 2 * c[2] + t * (6 * c[3] + t * (12 * c[4] + t * 20 * c[5]))
+        out[3, p] = 6 * c[3] + t * (24 * c[4] + t * 60 * c[5])
     return out
 
 
@@ -82,18 +83,19 @@ class TabulatedFunctions:
         self._r_phi = _pieces(r_phi, self._dr)
 
     def pair(self, r: Array) -> Array:
-        """φ, φ′, φ″ (eV, eV/Å, eV/Å²), shape (3, n), at the distances r (Å)."""
-        u0, u1, u2 = _evaluate(r, self._dr, self._r_phi, False)
+        """φ to φ‴ (eV, eV/Å, eV/Å², eV/Å³), shape (4, n), at the distances r (Å)."""
+        u0, u1, u2, u3 = _evaluate(r, self._dr, self._r_phi, False)
         phi = u0 / r
         slope = (u1 - phi) / r
-        return np.stack([phi, slope, (u2 - 2 * slope) / r])
+        curvature = (u2 - 2 * slope) / r
+        return np.stack([phi, slope, curvature, (u3 - 3 * curvature) / r])
 
     def density(self, r: Array) -> Array:
-        """ψ, ψ′, ψ″, shape (3, n), at the distances r (Å)."""
+        """ψ to ψ‴, shape (4, n), at the distances r (Å)."""
         return np.asarray(_evaluate(r, self._dr, self._density, False))
 
     def embedding(self, rho: Array) -> Array:
-        """F, F′, F″ (eV), shape (3, n), at the densities rho."""
+        """F to F‴ (eV), shape (4, n), at the densities rho."""
         return np.asarray(_evaluate(rho, self._drho, self._embedding, True))
 
 

@@ -1,0 +1,268 @@
+"""Numba kernels of the atomic cluster expansion; arrays as in `density`.
+
+A term is a product of up to four density projections, A_a A_b …, with flat indices
+a = q n_lm + lm, and a coefficient; a function is a sum of terms. `ace_pull` contracts the weights
+into the terms and these into dE/dA before any derivative; `ace_push` multiplies, atom by atom,
+dB/dA, which is sparse (a function knows few projections), by dA/dD.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from thiry_calc.descriptors.density import FASTMATH, expand, neighborhood
+from thiry_calc.descriptors.density_pull import chain, to_pairs
+from thiry_calc.descriptors.density_push import neighbor_gradients
+
+
+class Terms(NamedTuple):
+    """Terms sorted by order.
+
+    Attributes
+    ----------
+    indices : ndarray of int, shape (n, ν_max)
+        Flat indices of the factors, −1 beyond the order.
+    coefficients : ndarray, shape (n,)
+    feature : ndarray of int, shape (n,)
+    first : ndarray of int, shape (ν_max + 1,)
+        Where the terms of each order begin.
+    """
+
+    indices: NDArray[np.int64]
+    coefficients: NDArray[np.float64]
+    feature: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+
+class Jacobian(NamedTuple):
+    """Where dB_k/dA has entries.
+
+    Attributes
+    ----------
+    slots : ndarray of int, shape (n, ν_max)
+        To which entry each factor of a term adds.
+    first : ndarray of int, shape (K + 1,)
+        The entries of each function.
+    projections : ndarray of int, shape (entries,)
+        Their flat indices.
+    """
+
+    slots: NDArray[np.int64]
+    first: NDArray[np.int64]
+    projections: NDArray[np.int64]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _product(a, indices, t, order):
+    value = a[indices[t, 0]]
+    for s in range(1, order):
+        value *= a[indices[t, s]]
+    return value
+
+
+@numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
+def ace_values(
+    first, neighbor, vectors, species, r_cut, radial, recursion, n_channels,
+    indices, coefficients, feature, order_first, n_functions, n_chunks,
+):  # fmt: skip
+    """Return B_k of every centre, shape (N, K)."""
+    n_atoms = len(first) - 1
+    out = np.zeros((n_atoms, n_functions))
+    for chunk in numba.prange(n_chunks):
+        arrays = neighborhood(first, radial, recursion.shape[1], n_channels)
+        a = arrays[9].reshape(-1)
+        for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
+            count = expand(i, first, neighbor, vectors, species, r_cut, radial, recursion, arrays)
+            if count == 0:
+                continue
+            for order in range(1, len(order_first)):
+                for t in range(order_first[order - 1], order_first[order]):
+                    out[i, feature[t]] += coefficients[t] * _product(a, indices, t, order)
+    return out
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _contract(a, indices, order_first, weights, gradient):
+    """Fill gradient = dE/dA, flat, for weights per term."""
+    gradient[:] = 0.0
+    if len(order_first) > 1:
+        for t in range(order_first[0], order_first[1]):
+            gradient[indices[t, 0]] += weights[t]
+    if len(order_first) > 2:
+        for t in range(order_first[1], order_first[2]):
+            k0, k1, w = indices[t, 0], indices[t, 1], weights[t]
+            gradient[k0] += w * a[k1]
+            gradient[k1] += w * a[k0]
+    if len(order_first) > 3:
+        for t in range(order_first[2], order_first[3]):
+            k0, k1, k2, w = indices[t, 0], indices[t, 1], indices[t, 2], weights[t]
+            x, y, z = a[k0], a[k1], a[k2]
+            gradient[k0] += w * y * z
+            gradient[k1] += w * x * z
+            gradient[k2] += w * x * y
+    if len(order_first) > 4:
+        for t in range(order_first[3], order_first[4]):
+            k0, k1, k2, k3 = indices[t, 0], indices[t, 1], indices[t, 2], indices[t, 3]
+            xy, zu = weights[t] * a[k0] * a[k1], weights[t] * a[k2] * a[k3]
+            gradient[k0] += zu * a[k1]
+            gradient[k1] += zu * a[k0]
+            gradient[k2] += xy * a[k3]
+            gradient[k3] += xy * a[k2]
+
+
+@numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
+def ace_pull(
+    first, neighbor, vectors, species, r_cut, radial, recursion, n_channels,
+    indices, order_first, weights, mixed, n_chunks,
+):  # fmt: skip
+    """Return site values for several weight vectors, pair forces for one mixture of them.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_species, terms, T)
+        Of each term, for each of T targets.
+    mixed : ndarray, shape (n_species, terms)
+        The weights whose pair forces are wanted.
+    n_chunks : int
+        Blocks of atoms that share work arrays.
+
+    Returns
+    -------
+    sites : ndarray, shape (N, T)
+    pair_forces : ndarray, shape (M, 3)
+    """
+    n_atoms = len(first) - 1
+    n_max, n_l = radial.shape[0], recursion.shape[1]
+    n_targets = weights.shape[2]
+    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
+    sites = np.zeros((n_atoms, n_targets))
+    pair_forces = np.zeros((len(neighbor), 3))
+    for chunk in numba.prange(n_chunks):
+        arrays = neighborhood(first, radial, n_l, n_channels)
+        pairs, geometry, segments, _, g, dg, pi, powers, _, density = arrays
+        a = density.reshape(-1)
+        gradient = np.empty((n_channels * n_max, n_l * n_l))
+        both, wide = np.empty((n_max, 2 * longest)), np.empty((2, 2 * longest))
+        work = np.empty((10, longest))
+        for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
+            count = expand(i, first, neighbor, vectors, species, r_cut, radial, recursion, arrays)
+            if count == 0:
+                continue
+            z = species[i]
+            for order in range(1, len(order_first)):
+                for t in range(order_first[order - 1], order_first[order]):
+                    product = _product(a, indices, t, order)
+                    for k in range(n_targets):
+                        sites[i, k] += weights[z, t, k] * product
+            _contract(a, indices, order_first, mixed[z], gradient.reshape(-1))
+            chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide)
+            to_pairs(count, geometry, work, pairs, pair_forces)
+    return sites, pair_forces
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _function_gradients(a, indices, coefficients, slots, order_first, out):
+    """Fill out with the entries of dB_k/dA."""
+    out[:] = 0.0
+    for order in range(1, len(order_first)):
+        for t in range(order_first[order - 1], order_first[order]):
+            for s in range(order):
+                value = coefficients[t]
+                for u in range(order):
+                    if u != s:
+                        value *= a[indices[t, u]]
+                out[slots[t, s]] += value
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _projection_gradients(
+    count, segments, geometry, g, dg, pi, powers, y, recursion, n_max, grad_y, out
+):
+    """Fill out (projections, 3 count) with dA/dD, columns ordered by neighbour, then x, y, z."""
+    n_lm = y.shape[0]
+    out[:, : 3 * count] = 0.0  # a neighbour adds to the projections of its own element only
+    for channel in range(segments.shape[0] - 1):
+        for j in range(segments[channel], segments[channel + 1]):
+            neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y)
+            for n in range(n_max):
+                row = (channel * n_max + n) * n_lm
+                for lm in range(n_lm):
+                    along = dg[n, j] * y[lm, j]
+                    for c in range(3):
+                        out[row + lm, 3 * j + c] = along * geometry[c, j] + g[n, j] * grad_y[c, lm]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
+def ace_push(
+    first, neighbor, vectors, species, r_cut, radial, recursion, n_channels,
+    indices, coefficients, feature, order_first, slots, own_first, projections, n_functions,
+):  # fmt: skip
+    """Return sums over atoms and their derivatives along positions and the nine strains.
+
+    Returns
+    -------
+    total : ndarray, shape (n_species, K)
+    rows : ndarray, shape (3N, n_species, K)
+    strain : ndarray, shape (9, n_species, K)
+    """
+    n_atoms = len(first) - 1
+    n_max, n_l = radial.shape[0], recursion.shape[1]
+    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
+    total = np.zeros((n_channels, n_functions))
+    rows = np.zeros((3 * n_atoms, n_channels, n_functions))
+    strain = np.zeros((9, n_channels, n_functions))
+    arrays = neighborhood(first, radial, n_l, n_channels)
+    pairs, geometry, segments, _, g, dg, pi, powers, y, density = arrays
+    a = density.reshape(-1)
+    by_projection = np.empty(len(projections))
+    by_neighbor = np.empty((len(a), 3 * longest))
+    slopes = np.empty((n_functions, 3 * longest))
+    grad_y = np.empty((3, n_l * n_l))
+    for i in range(n_atoms):
+        count = expand(i, first, neighbor, vectors, species, r_cut, radial, recursion, arrays)
+        if count == 0:
+            continue
+        z = species[i]
+        for order in range(1, len(order_first)):
+            for t in range(order_first[order - 1], order_first[order]):
+                total[z, feature[t]] += coefficients[t] * _product(a, indices, t, order)
+        _function_gradients(a, indices, coefficients, slots, order_first, by_projection)
+        _projection_gradients(
+            count, segments, geometry, g, dg, pi, powers, y, recursion, n_max, grad_y, by_neighbor
+        )
+        _chain_rows(by_projection, own_first, projections, by_neighbor, 3 * count, slopes)
+        for j in range(count):
+            other = neighbor[pairs[j]]
+            for c in range(3):
+                onto, off = rows[3 * other + c, z], rows[3 * i + c, z]
+                for k in range(n_functions):
+                    onto[k] += slopes[k, 3 * j + c]
+                    off[k] -= slopes[k, 3 * j + c]
+        _strain_rows(count, geometry, slopes, strain[:, z])
+    return total, rows, strain
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _chain_rows(entries, own_first, projections, by_neighbor, width, slopes):
+    """Fill slopes (K, width) = dB/dA · dA/dD."""
+    for k in range(len(own_first) - 1):
+        line = slopes[k, :width]
+        line[:] = 0.0
+        for slot in range(own_first[k], own_first[k + 1]):
+            factor, row = entries[slot], by_neighbor[projections[slot], :width]
+            for j in range(width):
+                line[j] += factor * row[j]
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def _strain_rows(count, geometry, slopes, strain):
+    """Add D_d ∂B/∂D_c to strain (9, K), row 3c + d."""
+    for k in range(slopes.shape[0]):
+        for c in range(3):
+            for d in range(3):
+                total = 0.0
+                for j in range(count):
+                    total += slopes[k, 3 * j + c] * geometry[d, j] * geometry[3, j]
+                strain[3 * c + d, k] += total
