@@ -6,6 +6,7 @@ from thiry_calc.descriptors.ace import ACE
 from thiry_calc.descriptors.afs import AFS
 from thiry_calc.descriptors.base import Descriptor
 from thiry_calc.descriptors.combined import Combined
+from thiry_calc.descriptors.local_log_det import LocalLogDet
 from thiry_calc.descriptors.one_body import OneBody
 from thiry_calc.descriptors.pair import Pair
 from thiry_calc.descriptors.power_spectrum import PowerSpectrum
@@ -15,13 +16,14 @@ __all__ = [
     "AFS",
     "Combined",
     "Descriptor",
+    "LocalLogDet",
     "OneBody",
     "Pair",
     "PowerSpectrum",
     "make_descriptor",
 ]
 
-REGISTRY = {cls.type: cls for cls in (ACE, AFS, PowerSpectrum, Pair, OneBody)}
+REGISTRY = {cls.type: cls for cls in (ACE, AFS, LocalLogDet, PowerSpectrum, Pair, OneBody)}
 
 
 def make_descriptor(spec: dict[str, Any]) -> Descriptor:
