@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from thiry_calc.descriptors import AFS, Combined, OneBody, Pair, PowerSpectrum
+from thiry_calc.descriptors import AFS, Combined, LocalLogDet, OneBody, Pair, PowerSpectrum
+from thiry_calc.descriptors.local_log_det import spline_basis
 from thiry_calc.linear import LinearModel
 from thiry_calc.potential import Crystal, Potential, Target
 
@@ -49,6 +50,14 @@ def _morse(pair, a0):
     return np.linalg.lstsq(pair._radial.values(r).T, morse, rcond=None)[0]
 
 
+def _log_det(a0):
+    """The springs of a Morse-like function."""
+    basis, r = spline_basis(0.5 * a0, R_CUT, 24), np.linspace(0.5 * a0, R_CUT, 300)
+    morse = ((1 - np.exp(-1.4 * (r - 0.9 * a0))) ** 2 - 1) * (1 - r / R_CUT) ** 2
+    coefficients = np.linalg.lstsq(basis(r), 3 * morse, rcond=None)[0]
+    return LocalLogDet(R_CUT, 0.5 * a0, tuple(coefficients), ((3.0, 3.9), (3.2, 4.4)))
+
+
 def _model(coefficients, rng):
     k = len(coefficients)
     factor = 1e-2 * rng.normal(size=(k, min(k, 8))) / (1 + np.abs(coefficients)[:, None])
@@ -80,13 +89,19 @@ def _rattled(elements, amplitude, seed):
 
 
 def build_potential(kind="afs", elements=("Fe",), seed=1, split=False, targets=None):
-    """A potential over {afs, afs_only, power, pair}; `split` gives the entropy its own AFS."""
+    """A potential over {afs, afs_only, power, pair}; `split` gives the entropy its own AFS.
+
+    With split="log_det" the entropy has the pairs and a local log-determinant.
+    """
     rng = np.random.default_rng(seed)
     elements = tuple(elements)
     parts = _descriptors(kind, elements)
     shared = tuple(range(len(parts)))
     entropy_parts = shared
-    if split:
+    if split == "log_det":
+        parts = (*parts, _log_det(A0[elements]))
+        entropy_parts = (parts.index(Pair(R_CUT, 6)), len(parts) - 1)
+    elif split:
         parts = (*parts, AFS(4.0, 3, 3, elements=elements if len(elements) > 1 else None))
         entropy_parts = (len(parts) - 1,)
     descriptor = Combined(parts)

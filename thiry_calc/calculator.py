@@ -271,7 +271,8 @@ class ThiryCalculator(Calculator):
         weights = self.potential.weights("energy")
         if self.temperature:
             weights = weights - units.kB * self.temperature * self.potential.weights("entropy")
-        return local_hessian(self.potential.descriptor, nl, weights)
+        descriptor, active = self.potential.descriptor.active(weights)
+        return local_hessian(descriptor, nl, active)
 
     def export_properties(self) -> Properties:
         """Results under ASE's names only: ASE refuses properties it does not know."""

@@ -1,6 +1,7 @@
 """Hessian of a local model by differences that re-evaluate only what changed.
 
-When atom a moves by ±h only the centres within the cutoff of a change their energy, so
+When atom a moves by ±h only the centres within the cutoff of a change their energy (within two
+steps from neighbour to neighbour, for descriptors of two `hops`), so
 
     H_ab = −{8 [F_b(R_a + h) − F_b(R_a − h)] − [F_b(R_a + 2h) − F_b(R_a − 2h)]} / 12h
 
@@ -68,8 +69,10 @@ def _column(
     weights: Array,
 ) -> tuple[NDArray[np.int64], Array]:
     """Atoms b that feel atom a, shape (B,), and the blocks H_ba, shape (B, 3, 3)."""
-    own = nl.neighbor[nl.first[a] : nl.first[a + 1]]
-    centers = np.union1d(own, [a])
+    centers = np.array([a])
+    for _ in range(2 * descriptor.hops - 1):  # all whose pairs enter a site value that changes
+        lists = [nl.neighbor[nl.first[i] : nl.first[i + 1]] for i in centers]
+        centers = np.unique(np.concatenate([centers, *lists]))
     pairs = np.concatenate([np.arange(nl.first[i], nl.first[i + 1]) for i in centers])
     i, j = center[pairs], nl.neighbor[pairs]
     atoms = np.union1d(centers, j)

@@ -62,7 +62,7 @@ def fit_effective_pair(
 
 
 def _rows(atoms: Atoms, slope: object, r_cut: float) -> Array:
-    """Forces of each basis function, shape (3N, n_functions)."""
+    """Return the forces of each basis function, shape (3N, n_functions)."""
     nl = neighbors_of(atoms, r_cut)
     r = np.linalg.norm(nl.vectors, axis=1)
     values = slope(r)  # type: ignore[operator]

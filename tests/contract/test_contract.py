@@ -14,6 +14,7 @@ FAST = [
     ("afs", ("Fe",), False),
     ("power", ("Fe", "W"), False),
     ("pair", ("Fe", "W"), True),
+    ("pair", ("Fe",), "log_det"),
 ]
 SLOW = [
     ("afs", ("Fe", "W"), False),
@@ -22,7 +23,7 @@ SLOW = [
     ("power", ("Fe", "W"), True),
     ("pair", ("Fe",), False),
 ]
-names = [f"{k} {'-'.join(e)}{' split' if s else ''}" for k, e, s in FAST + SLOW]
+names = [f"{k} {'-'.join(e)}{f' split {s}' if s else ''}" for k, e, s in FAST + SLOW]
 slow = [pytest.param(*case, marks=pytest.mark.slow) for case in SLOW]
 
 

@@ -72,6 +72,7 @@ class ACE:
     radial: str = "chebyshev"
 
     type: ClassVar[str] = "ace"
+    hops: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         """Check the hyper-parameters."""

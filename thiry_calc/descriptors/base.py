@@ -27,6 +27,10 @@ class Descriptor(Protocol):
         """Radius of the neighbourhood, Å."""
 
     @property
+    def hops(self) -> int:
+        """1 where φ(N_i) depends on the pairs of i alone, 2 where on those of its neighbours."""
+
+    @property
     def n_features(self) -> int:
         """Number K of features."""
 

@@ -30,6 +30,11 @@ class Combined:
         return max(part.cutoff for part in self.parts)
 
     @property
+    def hops(self) -> int:
+        """Largest of the parts' hops."""
+        return max(part.hops for part in self.parts)
+
+    @property
     def n_features(self) -> int:
         """Number K of features."""
         return sum(part.n_features for part in self.parts)
@@ -44,6 +49,14 @@ class Combined:
         """The columns of each part."""
         ends = np.cumsum([0] + [part.n_features for part in self.parts]).tolist()
         return [slice(a, b) for a, b in pairwise(ends)]
+
+    def active(self, weights: Array) -> tuple["Combined", Array]:
+        """Return the parts that some of the weights (K,) use, and their weights."""
+        used = [k for k, columns in enumerate(self.columns) if weights[columns].any()]
+        columns = [self.columns[k] for k in used]
+        return Combined(tuple(self.parts[k] for k in used)), np.concatenate(
+            [np.zeros(0), *(weights[c] for c in columns)]
+        )
 
     def values(self, structure: NeighborList | Atoms) -> Array:
         """Per-atom features, shape (N, K)."""

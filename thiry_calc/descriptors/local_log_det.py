@@ -86,6 +86,7 @@ class LocalLogDet:
     shift: float = 0.3
 
     type: ClassVar[str] = "local_log_det"
+    hops: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         """Check the hyper-parameters."""

@@ -30,6 +30,7 @@ class OneBody:
     elements: tuple[str, ...] | None = None
 
     type: ClassVar[str] = "one_body"
+    hops: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         """Check the elements."""

@@ -51,6 +51,7 @@ class Pair:
     radial: str = "chebyshev"
 
     type: ClassVar[str] = "pair"
+    hops: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         """Check the hyper-parameters."""

@@ -35,6 +35,7 @@ class ThreeBodyDescriptor(ABC):
     """Base of `AFS` and `PowerSpectrum`: frozen dataclasses with these fields and tables."""
 
     type: ClassVar[str]
+    hops: ClassVar[int] = 1
     r_cut: float
     n_max: int
     l_max: int
