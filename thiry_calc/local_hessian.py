@@ -5,8 +5,8 @@ steps from neighbour to neighbour, for descriptors of two `hops`), so
 
     H_ab = −{8 [F_b(R_a + h) − F_b(R_a − h)] − [F_b(R_a + 2h) − F_b(R_a − 2h)]} / 12h
 
-needs the pair forces of those centres alone: O(N) for the whole matrix. With h = 1e-4 Å truncation
-and rounding are both below 1e-8 eV/Å², also where atoms are squeezed to 2000 eV/Å². Checked:
+needs the pair forces of those centres alone: O(N) for the whole matrix. With h = 1e-5 Å truncation
+and rounding are both below 1e-7 eV/Å², also for functions that vary over 0.03 Å. Checked:
 against full Richardson differences of the forces, 1e-8 eV/Å².
 """
 
@@ -24,7 +24,7 @@ from thiry_calc.neighbors import NeighborList
 
 Array = NDArray[np.float64]
 
-STEP = 1e-4  # Å
+STEP = 1e-5  # Å
 REACH = 2 * STEP  # Å, by which atoms move
 
 

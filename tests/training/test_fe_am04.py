@@ -11,6 +11,7 @@ from training.recipes.fe_am04 import (
     SHARED,
     TEST,
     TRAIN,
+    columns_of,
     fit_entropy,
 )
 from training.references.am04 import AM04, LATTICE_CONSTANT
@@ -51,7 +52,7 @@ def test_rows_are_relative_to_the_crystal_of_the_same_box():
 
 def test_entropy_fit_recovers_a_linear_law_with_held_out_rows_untouched():
     rng = np.random.default_rng(0)
-    descriptor_columns = slice(K - PARTS[2].n_features, K)
+    descriptor_columns = columns_of(PUBLISHED)
     features = rng.normal(size=(400, K))
     w = np.zeros(K)
     w[descriptor_columns] = rng.normal(size=PARTS[2].n_features)

@@ -17,28 +17,31 @@ Gaussians). One conditional entropy per atom knows the force constants and the l
 polynomials of the neighbour density learn slowly; a linear model does the rest.
 
 A change of position is felt by s_i within r_out + r_cut (`reach`), not only within the list of
-neighbours of i. u is a quintic spline on equal intervals, with a fivefold zero at r_cut, below
-r_min continued by its first piece. The elements are not told apart. Checked: against dense
+neighbours of i. u is a spline of degree 9 on equal intervals (so smooth that S has a Hessian, which
+is five derivatives further on), with a ninefold zero at r_cut, below r_min continued by its first
+piece. The elements are not told apart. Checked: against dense
 determinants, 1e-12; gradients, 1e-9.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import factorial
 from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
-from scipy.interpolate import BSpline, PPoly
+from scipy.interpolate import BSpline
 
 from thiry_calc.descriptors.base import Array, as_neighbors, as_targets, chunks, hyper_parameters
 from thiry_calc.descriptors.log_det_kernels import add_diagonals, local_log_dets, on_site
 from thiry_calc.neighbors import NeighborList, pair_forces_to_forces, strain_derivative
 
 _CLAMP = 5.0  # κ, eV/Å²: any positive stiffness does
+_DEGREE = 9
 
 
 def spline_basis(r_min: float, r_cut: float, n_functions: int) -> BSpline:
-    """Quintic B-splines on equal intervals, those that vanish with five derivatives at r_cut.
+    """B-splines of degree 9 on equal intervals, those that vanish smoothly at r_cut.
 
     Parameters
     ----------
@@ -52,8 +55,8 @@ def spline_basis(r_min: float, r_cut: float, n_functions: int) -> BSpline:
         Its coefficients are the unit vectors: evaluated at r (M,) it gives (M, n_functions).
     """
     step = (r_cut - r_min) / n_functions
-    knots = r_min + step * np.arange(-5, n_functions + 6)
-    return BSpline(knots, np.eye(n_functions + 5)[:, :n_functions], 5)
+    knots = r_min + step * np.arange(-_DEGREE, n_functions + _DEGREE + 1)
+    return BSpline(knots, np.eye(n_functions + _DEGREE)[:, :n_functions], _DEGREE)
 
 
 @dataclass(frozen=True)
@@ -129,12 +132,14 @@ class LocalLogDet:
 
     @cached_property
     def _tables(self) -> tuple[float, float, float, Array]:
-        """r_cut, r_min, the interval, and Taylor coefficients (pieces, 6) of u."""
+        """r_cut, r_min, the interval, and Taylor coefficients of u about the middles (n, 10)."""
         n = len(self.coefficients)
         basis = spline_basis(self.r_min, self.r_cut, n)
-        u = PPoly.from_spline(BSpline(basis.t, basis.c @ np.array(self.coefficients), 5))
+        u = BSpline(basis.t, basis.c @ np.array(self.coefficients), _DEGREE)
         step = (self.r_cut - self.r_min) / n
-        return self.r_cut, self.r_min, step, np.ascontiguousarray(u.c[::-1, 5 : 5 + n].T)
+        middles = self.r_min + step * (np.arange(n) + 0.5)  # inside, where no derivative jumps
+        taylor = [u(middles, nu=k) / factorial(k) for k in range(_DEGREE + 1)]
+        return self.r_cut, self.r_min, step, np.stack(taylor, axis=1)
 
     def _evaluate(self, nl: NeighborList, mixed: Array) -> tuple[Array, Array]:
         """Features (N, K), and the pair forces of a mixture of them."""

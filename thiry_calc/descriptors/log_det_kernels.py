@@ -16,15 +16,17 @@ from thiry_calc.descriptors.density import FASTMATH
 
 @numba.njit(cache=True, fastmath=FASTMATH)
 def spring(r, r_min, step, pieces):
-    """Return u', u'' and u''' of the piecewise quintic u at r."""
+    """Return the first three derivatives of the piecewise polynomial u at r."""
     k = min(max(int((r - r_min) / step), 0), len(pieces) - 1)
-    t = r - r_min - k * step
+    t = r - r_min - (k + 0.5) * step
     c = pieces[k]
-    return (
-        c[1] + t * (2 * c[2] + t * (3 * c[3] + t * (4 * c[4] + t * 5 * c[5]))),
-        2 * c[2] + t * (6 * c[3] + t * (12 * c[4] + t * 20 * c[5])),
-        6 * c[3] + t * (24 * c[4] + t * 60 * c[5]),
-    )
+    u0, u1, u2, u3 = 0.0, 0.0, 0.0, 0.0  # derivatives over 0!, 1!, 2!, 3!, by Horner's rule
+    for n in range(len(c) - 1, -1, -1):
+        u3 = u3 * t + u2
+        u2 = u2 * t + u1
+        u1 = u1 * t + u0
+        u0 = u0 * t + c[n]
+    return u1, 2 * u2, 6 * u3
 
 
 @numba.njit(cache=True, parallel=True, fastmath=FASTMATH)

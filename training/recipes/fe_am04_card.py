@@ -85,9 +85,10 @@ def _by(names: list[str], values: Array) -> dict[str, Array]:
 
 
 def _described(potential: Potential, target: str) -> str:
+    hidden = ("elements", "coefficients")
     parts = [potential.descriptor.parts[p].to_dict() for p in potential.target(target).parts]
     return " + ".join(
-        f"{d.pop('type')} ({', '.join(f'{k} {v}' for k, v in d.items() if k != 'elements' and v)})"
+        f"{d.pop('type')} ({', '.join(f'{k} {v}' for k, v in d.items() if k not in hidden and v)})"
         for d in parts
     )
 
