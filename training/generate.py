@@ -107,7 +107,7 @@ def _standard(recipe: Recipe, size: int, name: str, number: int) -> Attempt:
     bulk = bulk_of(recipe, size)
     atoms.calc = calc
     rng = generator(recipe.seed, "standard", name)
-    labelled, failure = settle(atoms, calc, bulk, recipe.hessian, False, rng)
+    labelled, failure = settle(atoms, calc, bulk, recipe.hessian, (), rng)
     if labelled is None:
         return Attempt(-1, number, failure)
     atoms.set_array("forces", atoms.get_forces())

@@ -22,26 +22,10 @@ from training.config import (
     span,
     text,
 )
-from training.label import DISTANCE, METHODS
+from training.label import DISTANCE, EXTRAS, METHODS
 
 KINDS = ("random_cluster", "annealed", "saddle_walk", "strained", "mixed")
-LATER = {"sites": "label", "gradient": "label"}
-LABELS = ("total", "eigenvalues")
-
-
-def _not_yet(check: Checker) -> Checker:
-    """Refuse what the file format names but this version does not make."""
-
-    def checked(value: Any, where: str) -> str:
-        if isinstance(value, str) and value in LATER:
-            raise ValueError(
-                f"{where} is {value!r}, a {LATER[value]} that this version does not make; "
-                "leave it out"
-            )
-        return str(check(value, where))
-
-    return checked
-
+LABELS = ("total", *EXTRAS)
 
 _REFERENCE = {"potential": Key(text()), "file": Key(text(), None)}
 _CELLS = {
@@ -51,7 +35,7 @@ _CELLS = {
     "a0": Key(real(1.0, 10.0, "Å"), None),
 }
 _COMMON = {
-    "kind": Key(_not_yet(text(*KINDS))),
+    "kind": Key(text(*KINDS)),
     "vacancies": Key(span(integer(0, 1000)), (0, 0)),
     "interstitials": Key(span(integer(0, 1000)), (0, 0)),
     "radius": Key(span(real(0.5, 100.0, "Å")), (3.2, 9.0)),
@@ -71,7 +55,7 @@ _BY_KIND: dict[str, dict[str, Key]] = {
 _HESSIAN = {
     "method": Key(text(*METHODS), "analytic"),
     "distance": Key(real(1e-4, 0.1, "Å"), DISTANCE),
-    "labels": Key(listing(_not_yet(text(*LABELS))), ("total",)),
+    "labels": Key(listing(text(*LABELS)), ("total",)),
 }
 _OUTPUT = {"folder": Key(text()), "seed": Key(integer(0), 1)}
 
@@ -139,6 +123,8 @@ class Recipe:
     seed : int
     distance : float
         Displacement of the Hessian's differences, Å.
+    sites, gradient : bool
+        Whether to make site entropies, and gradients of the entropy.
     """
 
     potential: str
@@ -153,6 +139,13 @@ class Recipe:
     folder: str
     seed: int
     distance: float = DISTANCE
+    sites: bool = False
+    gradient: bool = False
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Labels beyond the total, of `training.label.EXTRAS`."""
+        return tuple(name for name in EXTRAS if getattr(self, name))
 
     @property
     def hessian(self) -> tuple[str, float]:
@@ -227,6 +220,8 @@ def parse_recipe(document: Mapping[str, Any]) -> Recipe:
         method=top["hessian"]["method"],
         distance=top["hessian"]["distance"],
         eigenvalues="eigenvalues" in top["hessian"]["labels"],
+        sites="sites" in top["hessian"]["labels"],
+        gradient="gradient" in top["hessian"]["labels"],
         **top["output"],
     )
 

@@ -5,6 +5,7 @@ it does not depend on the number of workers, nor on families that are appended t
 """
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -145,7 +146,7 @@ def attempt(recipe: Recipe, family: int, index: int) -> Attempt:
     failure = _heat(atoms, kind, rng) or _walk(atoms, kind, rng)
     if failure:
         return Attempt(family, index, failure)
-    labelled, failure = settle(atoms, calc, bulk, recipe.hessian, recipe.eigenvalues, rng)
+    labelled, failure = settle(atoms, calc, bulk, recipe.hessian, recipe.extras, rng)
     if labelled is None:
         return Attempt(family, index, failure)
     if len(atoms) == len(perfect) and labelled.formation_energy < _PERFECT:
@@ -190,7 +191,7 @@ def settle(
     calc: Any,
     bulk: Bulk,
     hessian: tuple[str, float],
-    eigenvalues: bool,
+    extras: Collection[str],
     rng: np.random.Generator,
 ) -> tuple[Label | None, str]:
     """Relax in place to a minimum and label it; a saddle gets one push along its softest mode.
@@ -203,8 +204,8 @@ def settle(
     bulk : Bulk
     hessian : (str, float)
         Method and distance, as in `training.label.hessian`.
-    eigenvalues : bool
-        Whether to keep them.
+    extras : collection of str
+        Of `training.label.EXTRAS`.
     rng : numpy.random.Generator
         Decides the side of the push.
 
@@ -219,7 +220,7 @@ def settle(
         if not relaxed.converged:
             return None, "overlapping or lost atoms" if relaxed.lost else "not relaxed"
         try:
-            return label(atoms, calc, bulk, *hessian, eigenvalues), ""
+            return label(atoms, calc, bulk, *hessian, extras), ""
         except NotAMinimumError:
             if push:
                 mode = softest_mode(atoms, calc, *hessian)

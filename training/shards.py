@@ -31,6 +31,13 @@ SIZE = 20  # attempts to a shard
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, KeyError, IndexError, ValueError, EOFError)
 
 
+_EXTRAS = {
+    "eigenvalues_eV_per_A2": "eigenvalues",
+    "site_entropies_kB": "site_entropies",
+    "entropy_gradient_kB_per_A": "gradient",
+}  # array of a shard: field of a label
+
+
 @dataclass(frozen=True)
 class Shard:
     """A range of attempts.
@@ -156,9 +163,10 @@ def _arrays(attempts: list[Attempt]) -> dict[str, NDArray[Any]]:
         "formation_entropy_kB": np.array([x.formation_entropy_kB for x in labels]),
         "fingerprint": np.array([a.fingerprint for a in good]).reshape(len(good), LENGTH),
     }
-    spectra = [x.eigenvalues for x in labels if x.eigenvalues is not None]
-    if spectra:
-        arrays["eigenvalues_eV_per_A2"] = np.concatenate(spectra)
+    for key, name in _EXTRAS.items():
+        found = [getattr(x, name) for x in labels if getattr(x, name) is not None]
+        if found:
+            arrays[key] = np.concatenate(found)
     return arrays
 
 
@@ -218,10 +226,14 @@ def _frame(data: dict[str, NDArray[Any]], n: int, here: slice) -> Atoms:
 
 
 def _label(data: dict[str, NDArray[Any]], n: int, here: slice) -> Label:
-    spectrum = data.get("eigenvalues_eV_per_A2")
+    extras = {}
+    for key, name in _EXTRAS.items():
+        rows = 3 if name == "eigenvalues" else 1
+        if key in data:
+            extras[name] = data[key][rows * here.start : rows * here.stop]
     return Label(
         float(data["energy_eV"][n]),
         float(data["formation_energy_eV"][n]),
         float(data["formation_entropy_kB"][n]),
-        None if spectrum is None else spectrum[3 * here.start : 3 * here.stop],
+        **extras,
     )

@@ -15,7 +15,7 @@ from thiry_calc.defects import STANDARD, supercell
 from thiry_calc.structures import read_structures
 from thiry_calc.symmetry import fingerprint, first_equals
 from training import shards as shards_module
-from training.database import load_database, write_frames
+from training.database import frame, load_database, write_frames
 from training.executors import make_executor
 from training.generate import generate
 from training.label import bulk_reference, label
@@ -220,12 +220,19 @@ def test_a_damaged_shard_is_named(tmp_path):
         read_shard(path)
 
 
-def test_eigenvalues_are_stored_when_asked_for(tmp_path):
-    asked = replace(recipe([{**FAMILIES[0], "count": 1}]), eigenvalues=True)
+def test_labels_beyond_the_total_are_stored_when_asked_for(tmp_path):
+    asked = replace(
+        recipe([{**FAMILIES[0], "count": 2}]), eigenvalues=True, sites=True, gradient=True
+    )
     (shard,) = plan(asked)
     path = tmp_path / "shard.npz"
     shards_module.make_shard(asked, shard, path)
-    (one,) = read_shard(path)
+    first, one = read_shard(path)
+    for attempted in (first, one):
+        stored = frame(attempted)
+        total = attempted.label.formation_entropy_kB
+        assert stored.arrays["site_entropies_kB"].sum() == pytest.approx(total, abs=1e-9)
+        assert np.abs(stored.arrays["entropy_gradient_kB_per_A"].sum(axis=0)).max() < 1e-9
     assert one.label.eigenvalues.shape == (3 * len(one.atoms),)
     assert np.abs(one.label.eigenvalues[:3]).max() < 1e-9
     bulk = bulk_reference(supercell(LATTICE_CONSTANT, 4), AM04())

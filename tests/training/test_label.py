@@ -8,6 +8,7 @@ from training.label import (
     Bulk,
     NotAMinimumError,
     bulk_reference,
+    entropy_gradient,
     hessian,
     label,
     log_det,
@@ -50,10 +51,39 @@ def test_labels_equal_those_of_dense_eigenvalues(vacancy, perfect):
 
 
 def test_eigenvalues_are_kept_when_asked_for(vacancy, perfect):
-    result = label(vacancy, AM04(), perfect, eigenvalues=True)
+    result = label(vacancy, AM04(), perfect, extras=("eigenvalues",))
     assert result.eigenvalues.shape == (3 * 127,)
     expected = -0.5 * (np.log(result.eigenvalues[3:]).sum() - 126 / 127 * perfect.log_det)
     assert result.formation_entropy_kB == pytest.approx(expected, abs=1e-9)
+
+
+def test_site_entropies_sum_to_the_total(vacancy, perfect):
+    result = label(vacancy, AM04(), perfect, extras=("sites",))
+    assert result.site_entropies.shape == (127,)
+    assert result.site_entropies.sum() == pytest.approx(result.formation_entropy_kB, abs=1e-9)
+    assert result.eigenvalues is None
+    assert result.gradient is None
+
+
+def test_the_gradient_is_the_slope_of_the_label(vacancy, perfect):
+    gradient = label(vacancy, AM04(), perfect, extras=("gradient",)).gradient
+    uphill = gradient / np.linalg.norm(gradient)
+
+    def entropy(h):
+        moved = vacancy.copy()
+        moved.positions += h * uphill
+        return label(moved, AM04(), perfect).formation_entropy_kB
+
+    slope = (entropy(1e-4) - entropy(-1e-4)) / 2e-4
+    assert slope == pytest.approx(np.linalg.norm(gradient), rel=1e-5)
+
+
+def test_a_gradient_needs_third_derivatives(vacancy, perfect):
+    class WithoutThird:
+        """A calculator that knows forces at most."""
+
+    with pytest.raises(ValueError, match="no third derivatives"):
+        entropy_gradient(vacancy, WithoutThird(), hessian(vacancy, AM04()))
 
 
 def test_the_perfect_crystal_has_no_formation_entropy(perfect):
