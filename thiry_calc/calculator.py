@@ -19,6 +19,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.outputs import Properties, all_outputs
 from numpy.typing import NDArray
 
+from thiry_calc.blocks import evaluate, extrapolations, uncertainties
 from thiry_calc.descriptors.base import species_of
 from thiry_calc.local_hessian import REACH, local_hessian
 from thiry_calc.neighbors import (
@@ -54,6 +55,8 @@ class ThiryCalculator(Calculator):
     extrapolation_warning : bool
         Warn when an atom's leverage exceeds the largest of the training data; checked whenever
         the neighbour list is rebuilt.
+    progress : bool
+        Show progress bars on stderr for structures of more than 20,000 atoms.
 
     Raises
     ------
@@ -83,9 +86,11 @@ class ThiryCalculator(Calculator):
         temperature: float | None = None,
         skin: float = 0.5,
         extrapolation_warning: bool = True,
+        progress: bool = False,
     ) -> None:
         self.potential = model if isinstance(model, Potential) else Potential.load(model)
         self.extrapolation_warning = extrapolation_warning
+        self.progress = progress
         self._neighbors = NeighborCache(self.potential.cutoff, skin)
         self._energy_is_free_energy = False
         self._warned_dynamics = False
@@ -130,7 +135,11 @@ class ThiryCalculator(Calculator):
         ThiryCalculator
         """
         view = ThiryCalculator(
-            self.potential, self.temperature, self._neighbors.skin, self.extrapolation_warning
+            self.potential,
+            self.temperature,
+            self._neighbors.skin,
+            self.extrapolation_warning,
+            self.progress,
         )
         view._energy_is_free_energy = True
         return view
@@ -150,20 +159,16 @@ class ThiryCalculator(Calculator):
             self._needs_entropy()
         if "stress" in properties and self.atoms.cell.rank < 3:
             raise ValueError("stress needs a cell with a volume; set atoms.cell")
-        nl = self._list()
-        species = species_of(nl, self.potential.elements)
-        if not self.results.keys() & {"energy", "formation_entropy"}:
-            self._base(nl, species)
-        if set(properties) & set(_UNCERTAIN):
-            self._uncertainty(nl, species)
-
-    def _list(self) -> NeighborList:
         builds = self._neighbors.n_builds
         nl = self._neighbors.get(self.atoms)
         _check_overlap(nl)
-        if self._neighbors.n_builds > builds and self.extrapolation_warning:
-            self._check_leverage(nl)
-        return nl
+        species = species_of(nl, self.potential.elements)
+        if not self.results.keys() & {"energy", "formation_entropy"}:
+            self._base(nl, species)
+        new_list = self._neighbors.n_builds > builds
+        warn = new_list and self.extrapolation_warning and self._can_extrapolate
+        if warn or set(properties) & set(_UNCERTAIN) - self.results.keys():
+            self._uncertainty(nl, species, warn)
 
     def _base(self, nl: NeighborList, species: NDArray[np.int64]) -> None:
         t = self.temperature or 0.0
@@ -177,7 +182,7 @@ class ThiryCalculator(Calculator):
                 "run molecular dynamics with temperature=None",
                 stacklevel=2,
             )
-        sites, pair_forces = self.potential.evaluate(nl, species, mix)
+        sites, pair_forces = evaluate(self.potential, nl, self.atoms, species, mix, self.progress)
         if "entropy" in sites:
             s_f = float(sites["entropy"].sum())
             self.results.update(formation_entropy=s_f, site_entropies=sites["entropy"])
@@ -226,25 +231,24 @@ class ThiryCalculator(Calculator):
     def _needs_entropy(self) -> None:
         self.potential.target("entropy")
 
-    def _uncertainty(self, nl: NeighborList, species: NDArray[np.int64]) -> None:
-        values = self.potential.descriptor.values(nl)
-        leverages = []
-        for name, target in self.potential.targets.items():
-            if target.model.leverage_factor is None:
-                continue
-            x = self.potential.centered(name, values, species)
-            self.results[f"{name}_std"] = float(target.model.std(x.sum(axis=0)))
-            leverages.append(target.model.leverage(x))
-        if not leverages:
+    @property
+    def _can_extrapolate(self) -> bool:
+        """Whether some target knows the largest leverage of its training data."""
+        return self.has_uncertainty and any(
+            np.isfinite(target.max_leverage) for target in self.potential.targets.values()
+        )
+
+    def _uncertainty(self, nl: NeighborList, species: NDArray[np.int64], warn: bool) -> None:
+        found = uncertainties(self.potential, nl, self.atoms, species, self.progress)
+        if not found:
             raise ValueError(
                 f"model {self.potential.name!r} was stored without its covariance, so it gives "
                 "no std or leverage"
             )
+        self.results.update({f"{name}_std": u.std for name, u in found.items()})
         # the energy's leverage when there is one: it is what relaxation and dynamics follow
-        self.results["leverage"] = leverages[0]
-
-    def _check_leverage(self, nl: NeighborList) -> None:
-        for text in extrapolations(self.potential, nl):
+        self.results["leverage"] = next(iter(found.values())).leverage
+        for text in extrapolations(self.potential, found) if warn else ():
             warnings.warn(
                 f"{text}; check energy_std and entropy_std, or pass extrapolation_warning=False",
                 ExtrapolationWarning,
@@ -277,39 +281,6 @@ class ThiryCalculator(Calculator):
     def export_properties(self) -> Properties:
         """Results under ASE's names only: ASE refuses properties it does not know."""
         return Properties({k: v for k, v in self.results.items() if k in all_outputs})
-
-
-def extrapolations(potential: Potential, nl: NeighborList) -> list[str]:
-    """Say for each target whether an atom is outside its training data.
-
-    Parameters
-    ----------
-    potential : Potential
-    nl : NeighborList
-
-    Returns
-    -------
-    list of str
-        One sentence for each target whose largest leverage in training is exceeded.
-    """
-    known = {
-        name: target
-        for name, target in potential.targets.items()
-        if target.model.leverage_factor is not None and np.isfinite(target.max_leverage)
-    }
-    if not known:
-        return []
-    species, values = species_of(nl, potential.elements), potential.descriptor.values(nl)
-    out = []
-    for name, target in known.items():
-        leverage = target.model.leverage(potential.centered(name, values, species))
-        worst = int(np.argmax(leverage))
-        if leverage[worst] > target.max_leverage:
-            out.append(
-                f"atom {worst} is outside the {name} training data of {potential.name!r} "
-                f"(leverage {leverage[worst]:.2g}, in training at most {target.max_leverage:.2g})"
-            )
-    return out
 
 
 def _check_overlap(nl: NeighborList) -> None:

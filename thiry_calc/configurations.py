@@ -15,7 +15,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from ase import Atoms, units
 
-from thiry_calc.calculator import ThiryCalculator, extrapolations
+from thiry_calc.blocks import extrapolations, uncertainties
+from thiry_calc.calculator import ThiryCalculator
+from thiry_calc.descriptors.base import species_of
 from thiry_calc.equilibrium import degeneracy
 from thiry_calc.exact import Exact, ExactReference
 from thiry_calc.neighbors import neighbors_of
@@ -121,7 +123,9 @@ def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
     if not outcome.converged:
         notes.append(f"{outcome.reason}, largest force {outcome.fmax:.1g} eV/Å")
     site = Atoms([atoms.symbols[0]], cell=start.box.primitive, pbc=True)
-    n = len(atoms)
+    n, nl = len(atoms), neighbors_of(atoms, calc.potential.cutoff)
+    found = uncertainties(calc.potential, nl, atoms, species_of(nl, calc.potential.elements))
+    std = {name: uncertainty.std for name, uncertainty in found.items()}
     energy, entropy = (
         calc.get_property(p, atoms) - n * calc.get_property(p, site)
         for p in ("energy", "formation_entropy")
@@ -130,10 +134,10 @@ def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
         result,
         formation_energy_eV=float(energy),
         formation_entropy_kB=float(entropy),
-        energy_std_eV=_std(atoms, calc, "energy"),
-        entropy_std_kB=_std(atoms, calc, "entropy"),
+        energy_std_eV=std.get("energy"),
+        entropy_std_kB=std.get("entropy"),
         multiplicity=degeneracy(atoms, start.box) if start.box.commensurate else None,
-        notes=(*notes, *_extrapolation(atoms, calc)),
+        notes=(*notes, *extrapolations(calc.potential, found)),
     )
 
 
@@ -172,17 +176,6 @@ def lower_state(configuration: Configuration, start: Start, calc: ThiryCalculato
     lowest.calc = None
     notes = () if start.box.commensurate else (NO_SUPERCELL,)
     return Start(f"{start.name}*", lowest, start.box, notes=notes)
-
-
-def _std(atoms: Atoms, calc: ThiryCalculator, target: str) -> float | None:
-    """Predictive standard deviation, where the model has stored its covariance."""
-    if calc.potential.targets[target].model.leverage_factor is None:
-        return None
-    return float(calc.get_property(f"{target}_std", atoms))
-
-
-def _extrapolation(atoms: Atoms, calc: ThiryCalculator) -> list[str]:
-    return extrapolations(calc.potential, neighbors_of(atoms, calc.potential.cutoff))
 
 
 def with_exact(

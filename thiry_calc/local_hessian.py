@@ -12,6 +12,7 @@ against full Richardson differences of the forces, 1e-8 eV/Å².
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from thiry_calc.descriptors.base import Descriptor
 from thiry_calc.differences import STENCILS
-from thiry_calc.neighbors import NeighborList
+from thiry_calc.neighbors import NeighborList, sublist
 
 Array = NDArray[np.float64]
 
@@ -48,10 +49,9 @@ def local_hessian(
     """
     n = len(nl)
     rows, columns, data = [], [], []
-    center = nl.center
     with _one_thread():
         for a in range(n):
-            atoms, block = _column(descriptor, nl, center, a, weights)
+            atoms, block = _column(descriptor, nl, a, weights)
             b, c, d = np.meshgrid(atoms, range(3), range(3), indexing="ij")
             rows.append((3 * b + c).ravel())
             columns.append((3 * a + d).ravel())
@@ -64,7 +64,6 @@ def local_hessian(
 def _column(
     descriptor: Descriptor,
     nl: NeighborList,
-    center: NDArray[np.int64],
     a: int,
     weights: Array,
 ) -> tuple[NDArray[np.int64], Array]:
@@ -73,29 +72,24 @@ def _column(
     for _ in range(2 * descriptor.hops - 1):  # all whose pairs enter a site value that changes
         lists = [nl.neighbor[nl.first[i] : nl.first[i + 1]] for i in centers]
         centers = np.unique(np.concatenate([centers, *lists]))
-    pairs = np.concatenate([np.arange(nl.first[i], nl.first[i + 1]) for i in centers])
-    i, j = center[pairs], nl.neighbor[pairs]
-    atoms = np.union1d(centers, j)
-    i_local, j_local = np.searchsorted(atoms, i), np.searchsorted(atoms, j)
-    first = np.concatenate([[0], np.cumsum(np.bincount(i_local, minlength=len(atoms)))])
+    atoms, _, part = sublist(nl, centers, hops=1)
+    i, j = part.center, part.neighbor
     # how D_ij changes when atom a moves; pairs of a with its own images keep D
-    moves = (j == a).astype(float) - (i == a)
+    moves = (atoms[j] == a).astype(float) - (atoms[i] == a)
     block = np.empty((len(atoms), 3, 3))
     for d in range(3):
-        difference = np.zeros((len(pairs), 3))
+        difference = np.zeros((len(j), 3))
         for k, weight in STENCILS[4]:
             for sign in (1, -1):
-                vectors = nl.vectors[pairs]
+                vectors = part.vectors.copy()
                 vectors[:, d] += sign * k * STEP * moves
-                local = NeighborList(
-                    nl.numbers[atoms], first, j_local.astype(np.int32), vectors, nl.cutoff
-                )
-                difference += sign * weight / STEP * descriptor.pull(local, weights)[1]
+                moved = replace(part, vectors=vectors)
+                difference += sign * weight / STEP * descriptor.pull(moved, weights)[1]
         for c in range(3):
             # ∂E/∂R_b = Σ_i f_ib − Σ_j f_bj
-            block[:, c, d] = np.bincount(
-                j_local, difference[:, c], minlength=len(atoms)
-            ) - np.bincount(i_local, difference[:, c], minlength=len(atoms))
+            block[:, c, d] = np.bincount(j, difference[:, c], minlength=len(atoms)) - np.bincount(
+                i, difference[:, c], minlength=len(atoms)
+            )
     return atoms, block
 
 

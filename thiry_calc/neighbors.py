@@ -44,6 +44,9 @@ class NeighborList:
         D_ij, Å.
     cutoff : float
         Radius up to which the list is complete, Å; it may hold some farther pairs.
+    n_sites : int, optional
+        Descriptors are evaluated at the first n_sites atoms, by default at all. Of a part of a
+        structure (`sublist`), the other atoms have no lists, or lists that serve those sites.
     """
 
     numbers: NDArray[np.int64]
@@ -51,15 +54,26 @@ class NeighborList:
     neighbor: NDArray[np.int32]
     vectors: NDArray[np.float64]
     cutoff: float
+    n_sites: int = -1
+
+    def __post_init__(self) -> None:
+        """Make all atoms sites unless told otherwise."""
+        if self.n_sites < 0:
+            object.__setattr__(self, "n_sites", len(self.first) - 1)
 
     def __len__(self) -> int:
         """Return the number of atoms."""
         return len(self.numbers)
 
     @property
+    def first_of_sites(self) -> NDArray[np.int64]:
+        """The `first` of the sites alone, shape (n_sites + 1,)."""
+        return self.first[: self.n_sites + 1]
+
+    @property
     def center(self) -> NDArray[np.int64]:
         """Index i of each pair, shape (M,)."""
-        return np.repeat(np.arange(len(self)), np.diff(self.first))
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
 
 
 def neighbors_of(atoms: Atoms, cutoff: float) -> NeighborList:
@@ -82,6 +96,63 @@ def neighbors_of(atoms: Atoms, cutoff: float) -> NeighborList:
     """
     check_structure(atoms)
     return NeighborCache(cutoff, skin=0.0).get(atoms)
+
+
+def sublist(
+    nl: NeighborList, sites: NDArray[np.int64], hops: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NeighborList]:
+    """Cut out what the site values of some atoms depend on.
+
+    Parameters
+    ----------
+    nl : NeighborList
+        Of all atoms.
+    sites : ndarray, shape (n,)
+        Distinct indices of atoms.
+    hops : int
+        1 where a site value depends on the pairs of its atom, 2 where also on those of its
+        neighbours.
+
+    Returns
+    -------
+    atoms : ndarray, shape (n',)
+        The atoms of the part, those of `sites` first.
+    pairs : ndarray, shape (m,)
+        Its pairs, as indices into the whole list.
+    part : NeighborList
+        With n sites.
+    """
+    new = np.full(len(nl), -1)
+    new[sites] = np.arange(len(sites))
+    listed = sites
+    pairs = _pairs_of(nl, sites)
+    for _ in range(hops - 1):
+        added = _unnumbered(nl.neighbor[pairs], new, len(listed))
+        listed = np.concatenate([listed, added])
+        pairs = np.concatenate([pairs, _pairs_of(nl, added)])
+    ghosts = _unnumbered(nl.neighbor[pairs], new, len(listed))
+    atoms = np.concatenate([listed, ghosts])
+    counts = nl.first[listed + 1] - nl.first[listed]
+    first = np.concatenate([[0], np.cumsum(counts)])
+    neighbor = new[nl.neighbor[pairs]].astype(np.int32)
+    part = NeighborList(
+        nl.numbers[atoms], first, neighbor, nl.vectors[pairs], nl.cutoff, len(sites)
+    )
+    return atoms, pairs, part
+
+
+def _pairs_of(nl: NeighborList, centers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the indices of the pairs of some centres, in their order."""
+    counts = nl.first[centers + 1] - nl.first[centers]
+    starts = np.repeat(nl.first[centers] - np.cumsum(counts) + counts, counts)
+    return starts + np.arange(len(starts))
+
+
+def _unnumbered(atoms: Array, new: NDArray[np.int64], start: int) -> NDArray[np.int64]:
+    """Return the distinct atoms that have no number in `new` yet, and number them from `start`."""
+    found = np.unique(atoms[new[atoms] < 0])
+    new[found] = start + np.arange(len(found))
+    return found.astype(np.int64)
 
 
 class NeighborCache:

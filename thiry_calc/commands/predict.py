@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict and print."""
-    calc = ThiryCalculator(args.model, temperature=args.temperature)
+    calc = ThiryCalculator(args.model, temperature=args.temperature, progress=True)
     if args.output:
         check_folder(args.output)
     frames = read_structures(args.file)

@@ -196,7 +196,7 @@ class ACE:
 
     def _tables(self, nl: NeighborList) -> tuple[Any, ...]:
         return (
-            nl.first,
+            nl.first_of_sites,
             nl.neighbor,
             nl.vectors,
             species_of(nl, self.elements),
@@ -221,10 +221,10 @@ class ACE:
         nl = as_neighbors(structure, self.cutoff)
         tables = self._tables(nl)
         n_functions = len(self._functions)
-        found = ace_values(*tables, *self._terms, n_functions, chunks(len(nl)))
-        out = np.zeros((len(nl), self._n_species, n_functions))
-        out[np.arange(len(nl)), tables[3]] = found
-        return out.reshape(len(nl), -1)
+        found = ace_values(*tables, *self._terms, n_functions, chunks(nl.n_sites))
+        out = np.zeros((nl.n_sites, self._n_species, n_functions))
+        out[np.arange(nl.n_sites), tables[3][: nl.n_sites]] = found
+        return out.reshape(nl.n_sites, -1)
 
     def pull(
         self, nl: NeighborList, weights: Array, mix: Array | None = None
@@ -240,7 +240,7 @@ class ACE:
             terms.first,
             np.ascontiguousarray(per_term.transpose(1, 2, 0)),
             np.ascontiguousarray(np.tensordot(mix, per_term, axes=1)),
-            chunks(len(nl)),
+            chunks(nl.n_sites),
         )
         return (sites if many else sites[:, 0]), pair_forces
 

@@ -20,7 +20,11 @@ Array = NDArray[np.float64]
 
 @runtime_checkable
 class Descriptor(Protocol):
-    """Local descriptors φ(N_i) of atoms, with analytic derivatives."""
+    """Local descriptors φ(N_i) of atoms, with analytic derivatives.
+
+    `values` and `pull` look at the sites of a neighbour list, which are all its N atoms unless the
+    list is a part of a larger one (`NeighborList.n_sites`); `push` needs the list of all atoms.
+    """
 
     @property
     def cutoff(self) -> float:

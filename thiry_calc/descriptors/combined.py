@@ -68,7 +68,7 @@ class Combined:
     ) -> tuple[Array, Array]:
         """Site values and pair forces; parts without weight cost nothing."""
         weights, mix, many = as_targets(weights, mix, self.n_features)
-        sites = np.zeros((len(nl), len(weights)))
+        sites = np.zeros((nl.n_sites, len(weights)))
         pair_forces = np.zeros((len(nl.neighbor), 3))
         for part, columns in zip(self.parts, self.columns, strict=True):
             own = weights[:, columns]

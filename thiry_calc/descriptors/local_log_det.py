@@ -143,14 +143,15 @@ class LocalLogDet:
 
     def _evaluate(self, nl: NeighborList, mixed: Array) -> tuple[Array, Array]:
         """Features (N, K), and the pair forces of a mixture of them."""
-        pairs = nl.first, nl.neighbor, nl.vectors
         own = on_site(nl.first, nl.vectors, *self._tables)
         values, pair_forces, on_pairs, on_centers = local_log_dets(
-            *pairs, own, *self._tables, np.array(self.windows), _CLAMP, self.shift, mixed,
-            chunks(len(nl)),
+            nl.first_of_sites, nl.neighbor, nl.vectors, own, *self._tables,
+            np.array(self.windows), _CLAMP, self.shift, mixed, chunks(nl.n_sites),
         )  # fmt: skip
         if mixed.any():
-            add_diagonals(*pairs, *self._tables, on_pairs, on_centers, pair_forces)
+            add_diagonals(
+                nl.first, nl.neighbor, nl.vectors, *self._tables, on_pairs, on_centers, pair_forces
+            )
         return values, pair_forces
 
     def values(self, structure: NeighborList | Atoms) -> Array:

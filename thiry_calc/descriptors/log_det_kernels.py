@@ -216,27 +216,29 @@ def local_log_dets(
 
     Parameters
     ----------
-    own : ndarray, shape (N, 3, 3)
-        From `on_site`.
+    first : ndarray, shape (n + 1,)
+        Of the n sites; the arrays of pairs may be longer.
+    own : ndarray, shape (N', 3, 3)
+        From `on_site`, of all atoms that have lists.
     windows : ndarray, shape (W, 2)
     mixed : ndarray, shape (W,)
         Zeros where no gradient is wanted.
 
     Returns
     -------
-    sites : ndarray, shape (N, W)
+    sites : ndarray, shape (n, W)
     pair_forces : ndarray, shape (M, 3)
         At fixed diagonals `own`.
-    on_pairs : ndarray, shape (M, 3, 3)
+    on_pairs : ndarray, shape (M of the sites, 3, 3)
         Derivatives with respect to the diagonal of each neighbour, by centre.
-    on_centers : ndarray, shape (N, 3, 3)
+    on_centers : ndarray, shape (N', 3, 3)
         Derivatives with respect to the centre's own diagonal.
     """
     n_atoms = len(first) - 1
     longest = np.max(first[1:] - first[:-1]) + 1 if n_atoms else 1
     sites = np.zeros((n_atoms, len(windows)))
-    pair_forces, on_pairs = np.zeros((len(neighbor), 3)), np.zeros((len(neighbor), 3, 3))
-    on_centers = np.zeros((n_atoms, 3, 3))
+    pair_forces, on_pairs = np.zeros((len(neighbor), 3)), np.zeros((first[-1], 3, 3))
+    on_centers = np.zeros_like(own)
     for chunk in numba.prange(n_chunks):
         pair, x = np.empty(longest, np.int64), np.empty((longest, 3))
         h, dh = np.empty(longest), np.empty(longest)
@@ -267,7 +269,7 @@ def add_diagonals(
     first, neighbor, vectors, r_cut, r_min, step, pieces, on_pairs, on_centers, pair_forces
 ):  # fmt: skip
     """Add to pair_forces what the diagonals Σ_k K(D_jk) contribute."""
-    for p in range(len(neighbor)):
+    for p in range(len(on_pairs)):
         on_centers[neighbor[p]] += on_pairs[p]
     slope = np.empty(3)
     for i in range(len(first) - 1):

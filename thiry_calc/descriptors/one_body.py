@@ -57,7 +57,8 @@ class OneBody:
 
     def values(self, structure: NeighborList | Atoms) -> Array:
         """Per-atom features, shape (N, K)."""
-        return np.eye(self.n_features)[species_of(as_neighbors(structure, 0.1), self.elements)]
+        nl = as_neighbors(structure, 0.1)
+        return np.eye(self.n_features)[species_of(nl, self.elements)[: nl.n_sites]]
 
     def pull(
         self, nl: NeighborList, weights: Array, mix: Array | None = None

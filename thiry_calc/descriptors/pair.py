@@ -89,7 +89,7 @@ class Pair:
 
     def _tables(self, nl: NeighborList) -> tuple[Any, ...]:
         return (
-            nl.first,
+            nl.first_of_sites,
             nl.neighbor,
             nl.vectors,
             species_of(nl, self.elements),
@@ -102,9 +102,11 @@ class Pair:
         """Per-atom features, shape (N, K)."""
         nl = as_neighbors(structure, self.cutoff)
         tables = self._tables(nl)
-        out = np.zeros((len(nl), self._n_species, self._n_species * self.n_max))
-        out[np.arange(len(nl)), tables[3]] = pair_values(*tables).reshape(len(nl), -1)
-        return out.reshape(len(nl), -1)
+        out = np.zeros((nl.n_sites, self._n_species, self._n_species * self.n_max))
+        out[np.arange(nl.n_sites), tables[3][: nl.n_sites]] = pair_values(*tables).reshape(
+            nl.n_sites, -1
+        )
+        return out.reshape(nl.n_sites, -1)
 
     def pull(
         self, nl: NeighborList, weights: Array, mix: Array | None = None
@@ -115,7 +117,7 @@ class Pair:
         # a weighted sum of series is one series: w·g = u³ Σ_k (w C)_k T_k
         series = weights.reshape(len(weights), s, s, self.n_max) @ self._radial.coefficients
         sites, pair_forces = pair_pull(
-            *self._tables(nl)[:5], s, series, np.tensordot(mix, series, axes=1), chunks(len(nl))
+            *self._tables(nl)[:5], s, series, np.tensordot(mix, series, axes=1), chunks(nl.n_sites)
         )
         return (sites if many else sites[:, 0]), pair_forces
 

@@ -107,7 +107,7 @@ class ThreeBodyDescriptor(ABC):
 
     def _tables(self, nl: NeighborList) -> tuple[Any, ...]:
         return (
-            nl.first,
+            nl.first_of_sites,
             nl.neighbor,
             nl.vectors,
             species_of(nl, self.elements),
@@ -138,11 +138,13 @@ class ThreeBodyDescriptor(ABC):
         """
         nl = as_neighbors(structure, self.cutoff)
         tables = self._tables(nl)
-        sums, self_sums = site_sums(*tables, chunks(len(nl)))
+        sums, self_sums = site_sums(*tables, chunks(nl.n_sites))
         n_species, n_products, n_l = self._shape
-        out = np.zeros((len(nl), n_species, n_products * n_l))
-        out[np.arange(len(nl)), tables[3]] = self._features(sums, self_sums).reshape(len(nl), -1)
-        return out.reshape(len(nl), -1)
+        out = np.zeros((nl.n_sites, n_species, n_products * n_l))
+        out[np.arange(nl.n_sites), tables[3][: nl.n_sites]] = self._features(
+            sums, self_sums
+        ).reshape(nl.n_sites, -1)
+        return out.reshape(nl.n_sites, -1)
 
     def pull(
         self, nl: NeighborList, weights: Array, mix: Array | None = None
@@ -159,7 +161,7 @@ class ThreeBodyDescriptor(ABC):
             on_self,
             np.tensordot(mix, legendre, axes=1),
             np.tensordot(mix, on_self, axes=1),
-            chunks(len(nl)),
+            chunks(nl.n_sites),
         )
         return (sites if many else sites[:, 0]), pair_forces
 
