@@ -17,7 +17,7 @@ from thiry_calc.harmonic import (
     mean_frequency,
     vineyard_rate,
 )
-from thiry_calc.site_entropies import site_entropies
+from thiry_calc.site_entropies import TOLERANCE, site_entropies, sparse_site_entropies
 
 
 def springs(positions, pairs, stiffness):
@@ -233,6 +233,17 @@ def test_site_entropies_sum_to_the_formation_entropy(copper):
     assert perfect == pytest.approx(np.zeros(32), abs=1e-7)
     with pytest.raises(ValueError, match="need a minimum"):
         site_entropies(-hessian, log_det_bulk, 32)
+
+
+def test_site_entropies_without_eigenvectors(copper):
+    (_, bulk_hessian), (vacancy, hessian) = copper
+    log_det_bulk = log_determinant(bulk_hessian)
+    dense = site_entropies(hessian, log_det_bulk, 32)
+    where = vacancy.positions, vacancy.cell.array, vacancy.pbc
+    sparse = sparse_site_entropies(hessian, log_det_bulk, 32, *where)
+    np.testing.assert_allclose(sparse, dense, atol=1.5 * TOLERANCE)
+    with pytest.raises(ValueError, match="not positive definite"):
+        sparse_site_entropies(-hessian, log_det_bulk, 32, *where)
 
 
 def test_free_of_the_pinned_atom(copper):

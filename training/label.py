@@ -29,13 +29,14 @@ from numpy.typing import NDArray
 from thiry_calc.harmonic import HarmonicThermodynamics, formation_entropy, lowest_modes
 from thiry_calc.hessian import finite_difference_hessian
 from thiry_calc.selected_inverse import pinned_inverse
-from thiry_calc.site_entropies import site_entropies
+from thiry_calc.site_entropies import site_entropies, sparse_site_entropies
 
 Array = NDArray[np.float64]
 
 METHODS = ("analytic", "phonopy", "finite-differences")
 EXTRAS = ("eigenvalues", "sites", "gradient")
 """Labels beyond the total, made when asked for."""
+DENSE_ATOMS = 2000  # above, shifted selected inverses are faster than eigenvectors
 DISTANCE = 0.002  # Å, displacement of phonopy and of the differences, unless told
 
 
@@ -215,7 +216,7 @@ def label(
     method, distance
         As in `hessian`.
     extras : collection of str
-        Of `EXTRAS`: the eigenvalues and the site entropies (both dense, O(N³)), the gradient.
+        Of `EXTRAS`: the eigenvalues (dense, O(N³)), the site entropies, the gradient.
 
     Returns
     -------
@@ -239,9 +240,16 @@ def label(
         energy - n / bulk.n_sites * bulk.energy,
         entropy,
         np.linalg.eigvalsh(matrix.toarray()) if "eigenvalues" in extras else None,
-        site_entropies(matrix, bulk.log_det, bulk.n_sites) if "sites" in extras else None,
+        _site_entropies(matrix, work, bulk) if "sites" in extras else None,
         entropy_gradient(work, calc, matrix) if "gradient" in extras else None,
     )
+
+
+def _site_entropies(matrix: sp.csr_matrix, atoms: Atoms, bulk: Bulk) -> Array:
+    if len(atoms) <= DENSE_ATOMS:
+        return site_entropies(matrix, bulk.log_det, bulk.n_sites)
+    where = atoms.positions, atoms.cell.array, atoms.pbc
+    return sparse_site_entropies(matrix, bulk.log_det, bulk.n_sites, *where)
 
 
 def entropy_gradient(atoms: Atoms, calc: Any, matrix: sp.csr_matrix) -> Array:
