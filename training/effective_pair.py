@@ -20,6 +20,7 @@ from training.references.eam import EAMFunctions
 _POINTS = 3000
 _CURVATURE = 0.1  # Å², weight of u'' beside u
 _RIDGE = 1e-6
+_LOOSE = 0.02  # weight below r_fit
 
 
 def effective_pair(
@@ -37,7 +38,8 @@ def effective_pair(
     n_functions : int
         Of `thiry_calc.descriptors.local_log_det.spline_basis`, up to the potential's cutoff.
     r_fit : float
-        Distance from which the spline follows u, Å; below it is a smooth continuation.
+        Distance from which the spline follows u closely, Å: below it u is steep, and may have
+        kinks that no spline can follow.
 
     Returns
     -------
@@ -48,10 +50,15 @@ def effective_pair(
     own = nl.vectors[nl.first[0] : nl.first[1]]
     density = functions.density(np.linalg.norm(own, axis=1))[0].sum()
     slope = functions.embedding(np.array([density]))[1, 0]
-    r = np.linspace(r_fit, functions.cutoff, _POINTS)
+    r = np.linspace(r_min, functions.cutoff, _POINTS)
+    weight = np.where(r < r_fit, _LOOSE, 1.0)
     phi, psi = functions.pair(r), functions.density(r)
     basis = spline_basis(r_min, functions.cutoff, n_functions)
-    rows = [basis(r), _CURVATURE * basis.derivative(2)(r), _RIDGE * np.eye(n_functions)]
+    rows = [
+        weight[:, None] * basis(r),
+        _CURVATURE * weight[:, None] * basis.derivative(2)(r),
+        _RIDGE * np.eye(n_functions),
+    ]
     u, curvature = phi[0] + 2 * slope * psi[0], phi[2] + 2 * slope * psi[2]
-    aim = np.concatenate([u, _CURVATURE * curvature, np.zeros(n_functions)])
+    aim = np.concatenate([weight * u, _CURVATURE * weight * curvature, np.zeros(n_functions)])
     return tuple(np.linalg.lstsq(np.vstack(rows), aim, rcond=None)[0].tolist())

@@ -19,6 +19,10 @@ def test_spline_follows_the_effective_pair_potential():
     for order, bar in ((1, 5e-3), (2, 0.5)):
         exact = phi[order] + 2 * slope * psi[order]
         np.testing.assert_allclose(basis.derivative(order)(r) @ np.array(found), exact, atol=bar)
+    close = np.linspace(1.6, 2.0, 200)  # before the kink at 2.05 Å: roughly, but never wildly
+    phi, psi = functions.pair(close), functions.density(close)
+    exact = phi[2] + 2 * slope * psi[2]
+    np.testing.assert_allclose(basis.derivative(2)(close) @ np.array(found), exact, rtol=0.05)
     bonds = shells[:2]
     phi, psi = functions.pair(bonds), functions.density(bonds)
     exact = phi[2] + 2 * slope * psi[2]
