@@ -3,7 +3,17 @@ import pytest
 from ase.neighborlist import neighbor_list
 
 from thiry_calc.clusters import CLOSEST, random_cluster
-from thiry_calc.defects import STANDARD, STANDARD_FCC, bcc_supercell, build, insert, supercell, z16
+from thiry_calc.defects import (
+    _BUNDLE,
+    LARGER_CLUSTERS,
+    STANDARD,
+    STANDARD_FCC,
+    bcc_supercell,
+    build,
+    insert,
+    supercell,
+    z16,
+)
 
 A0 = 2.855313
 NET = {
@@ -44,6 +54,21 @@ def test_standard_defects_have_the_right_number_of_atoms_far_enough_apart(name):
     assert atoms.info["name"] == name
     assert atoms.info["n_sites"] == 250
     assert closest(atoms) > 1.2
+
+
+@pytest.mark.parametrize("name", LARGER_CLUSTERS)
+def test_larger_clusters_have_as_many_interstitials_as_their_names_say(name):
+    atoms = build(name, A0, 6)
+    assert len(atoms) == 432 + int(name[-1])
+    assert closest(atoms) > 1.2
+
+
+def test_bundles_of_seven_are_a_row_and_its_neighbours():
+    """Rows of the ⟨111⟩ bundle: six at √(2/3) a0 from the first."""
+    rows = np.array(_BUNDLE["111"][:7], dtype=float)
+    axis = np.ones(3) / np.sqrt(3)
+    across = rows - np.outer(rows @ axis, axis)
+    np.testing.assert_allclose(np.linalg.norm(across[1:], axis=1), np.sqrt(2 / 3))
 
 
 @pytest.mark.parametrize("name", STANDARD_FCC)

@@ -8,10 +8,11 @@ The C15 clusters follow Marinica, Willaime and Crocombette, Phys. Rev. Lett. 108
 with a C15 lattice constant of 2 a0 and parallel axes, the A (diamond) sites of the Laves phase fall
 on bcc sites. A Z16 Frank–Kasper polyhedron around one A site keeps its four A neighbours, empties
 the other four first and all six second neighbours, and inserts twelve B atoms: 12 − 10 = 2
-interstitials. Two polyhedra that share a face make 18 − 14 = 4, and one with a single B atom of its
-neighbour 13 − 10 = 3, which of all fillings between the two relaxes to the lowest energy. Formation
-energies at 1024 sites for 2, 3 and 4: M07 6.59, 8.58 and 9.02 eV, the last 2 eV below parallel
-dumbbells, as published; AM04 7.62, 9.62 and 10.83 eV.
+interstitials; k of them on neighbouring A sites make 2k (18 − 14 = 4, 24 − 18 = 6, 30 − 22 = 8) and
+a single B atom of one more polyhedron makes odd numbers. Of the fillings we tried, these relax to
+the lowest energies. Formation energies at 1024 sites for 2 to 8 interstitials: M07 6.59, 8.58, 9.02
+(2 eV below parallel dumbbells, as published), 11.12, 12.12, 14.23 and 15.28 eV; AM04 7.62, 9.62,
+10.83, 12.93, 14.39, 16.53 and 18.01 eV.
 """
 
 import numpy as np
@@ -59,6 +60,14 @@ STANDARD_FCC: tuple[str, ...] = (
 )
 """Those of them that fcc crystals have."""
 
+LARGER_CLUSTERS: tuple[str, ...] = tuple(
+    f"{kind}_{n}" for kind in ("cluster_110", "cluster_111", "c15") for n in (5, 6, 7, 8)
+)
+"""Further interstitial clusters of bcc crystals that have a name."""
+
+NAMES = {"bcc": (*STANDARD, *LARGER_CLUSTERS), "fcc": STANDARD_FCC}
+"""All named defects of each lattice."""
+
 _DIVACANCY = {
     "bcc": ([0.5, 0.5, 0.5], [1, 0, 0], [1, 1, 0]),
     "fcc": ([0.5, 0.5, 0], [1, 0, 0], [1, 0.5, 0.5]),
@@ -75,9 +84,18 @@ DUMBBELLS = {
 }
 # Sites of compact bundles: rows that are neighbours in the plane normal to the dumbbells' axis.
 _BUNDLE = {
-    "110": ([0, 0, 0], [0.5, -0.5, 0.5], [0.5, -0.5, -0.5], [1, -1, 0]),
-    "111": ([0, 0, 0], [0.5, 0.5, -0.5], [1, 0, 0], [0.5, -0.5, 0.5]),
-}
+    "110": (
+        [0, 0, 0], [0.5, -0.5, 0.5], [0.5, -0.5, -0.5], [1, -1, 0],
+        [0, 0, 1], [1, -1, 1], [0, 0, -1], [1, -1, -1],
+    ),
+    "111": (  # 7 is a row with its six neighbours
+        [0, 0, 0], [0.5, 0.5, -0.5], [1, 0, 0], [0.5, -0.5, 0.5],
+        [0, 0, 1], [-0.5, 0.5, 0.5], [0, 1, 0], [1, 0, -1],
+    ),
+}  # fmt: skip
+# C15 clusters: A sites that get a Z16 polyhedron and their orientation, and the atom of odd numbers
+_Z16_SITES = (([0, 0, 0], 1), ([0.5, 0.5, 0.5], -1), ([0.5, -0.5, -0.5], -1), ([1, 0, 1], 1))
+_ODD = {3: [1.25, 0.75, 0.75], 5: [-1.25, -0.25, 0.25], 7: [1.25, -0.25, 1.75]}
 
 
 def supercell(a0: float, size: int, element: str = "Fe", lattice: str = "bcc") -> Atoms:
@@ -126,7 +144,7 @@ def build(name: str, a0: float, size: int, element: str = "Fe", lattice: str = "
     Parameters
     ----------
     name : str
-        One of `STANDARD` (bcc) or `STANDARD_FCC`.
+        One of `NAMES` of the lattice.
     a0 : float
         Lattice constant, Å.
     size : int
@@ -146,7 +164,7 @@ def build(name: str, a0: float, size: int, element: str = "Fe", lattice: str = "
     ValueError
         Unknown name, or a box too small to hold the defect.
     """
-    known = STANDARD if lattice == "bcc" else STANDARD_FCC
+    known = NAMES.get(lattice, STANDARD_FCC)
     if name not in known:
         raise ValueError(f"unknown {lattice} defect {name!r}; expected one of {', '.join(known)}")
     if size < 4:
@@ -209,19 +227,11 @@ def z16(sign: int) -> Shape:
 
 
 def _c15(n: int) -> Shape:
-    """C15 cluster of n = 2, 3 or 4 interstitials."""
-    emptied, inserted = z16(1)
-    if n == 2:
-        return emptied, inserted
-    second = np.full(3, 0.5)
-    more_emptied, more_inserted = (second + points for points in z16(-1))
-    if n == 3:
-        outer = more_inserted[np.argmax(more_inserted.sum(axis=1))]
-        return emptied, np.vstack([inserted, outer])
-    return (
-        _distinct(np.concatenate([emptied, more_emptied])),
-        _distinct(np.concatenate([inserted, more_inserted])),
-    )
+    """C15 cluster of n = 2 to 8 interstitials."""
+    shapes = [np.array(site) + np.vstack(z16(sign)) for site, sign in _Z16_SITES[: n // 2]]
+    emptied = _distinct(np.concatenate([shape[:10] for shape in shapes]))
+    inserted = _distinct(np.concatenate([shape[10:] for shape in shapes]))
+    return emptied, np.vstack([inserted, _ODD[n]]) if n % 2 else inserted
 
 
 def _distinct(points: Array) -> Array:

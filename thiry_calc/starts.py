@@ -13,7 +13,7 @@ from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
 from thiry_calc.crystals import Box, crystal_of_box
-from thiry_calc.defects import STANDARD, STANDARD_FCC, build
+from thiry_calc.defects import NAMES, STANDARD, STANDARD_FCC, build
 from thiry_calc.potential import Crystal
 from thiry_calc.relax import separate
 from thiry_calc.structures import check_structure
@@ -82,7 +82,7 @@ def start_of(item: str | Atoms, number: int, crystal: Crystal, size: int, elemen
         if not overlapping and separate(work, _CLOSE * nearest):
             notes.append(f"pairs nearer than {_CLOSE * nearest:.2f} Å were moved apart first")
         return Start(name, work, box, notes=tuple(notes))
-    known = standard_names(lattice)
+    known = NAMES[lattice]
     if item not in known:
         near = get_close_matches(item, known, 1, 0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
