@@ -24,6 +24,8 @@ ONE_THREAD = {
     )
 }
 
+_PATIENCE = 30.0  # s, for a scheduler to answer
+
 
 class SerialExecutor(Executor):
     """Does each task at once, in this process."""
@@ -49,6 +51,76 @@ def _end_with_parent() -> None:
             os._exit(1)
 
         Thread(target=watch, daemon=True).start()
+
+
+def _on_one_thread(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    import numba
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        numba.set_num_threads(1)
+        return fn(*args, **kwargs)
+
+
+class ClusterExecutor(Executor):
+    """Sends each task to the workers of a dask cluster, one thread for each.
+
+    When a worker dies, dask gives its tasks to others; shards are written whole or not at all, so
+    that nothing is lost and nothing counted twice.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._executor = client.get_executor()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run ``fn(*args, **kwargs)`` on a worker."""
+        future: Future[Any] = self._executor.submit(_on_one_thread, fn, *args, **kwargs)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Give up what has not been done; the cluster goes on."""
+        self._executor.shutdown(wait=wait)
+
+
+@contextmanager
+def connect(scheduler: str) -> Iterator[Executor]:
+    """Executor of a dask cluster that is running.
+
+    Parameters
+    ----------
+    scheduler : str
+        Address, such as ``tcp://node1:8786``; its workers see the same files as this process.
+
+    Yields
+    ------
+    concurrent.futures.Executor
+
+    Raises
+    ------
+    ValueError
+        When dask.distributed is not installed, or nothing answers there.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError(
+            "a scheduler needs dask.distributed: pip install 'thiry_calc[cluster]'"
+        ) from error
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"no dask scheduler answers at {scheduler!r} ({error}); start one by `dask scheduler` "
+            "and workers by `dask worker ADDRESS --nthreads 1`"
+        ) from error
+    with client:
+        executor = ClusterExecutor(client)
+        yield executor
+        executor.shutdown(wait=False)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 
-from training.executors import make_executor
+from training.executors import connect, make_executor
 from training.generate import generate
 from training.recipe import read_recipe
 
@@ -20,12 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.cpu_count() or 1,
         help="processes of one thread each; 0 works in this process (default: all cores)",
     )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="send the work to a dask cluster instead, such as tcp://node1:8786",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Generate and print the summary."""
     recipe = read_recipe(args.config)
-    with make_executor(args.workers) as executor:
+    elsewhere = args.scheduler is not None
+    with connect(args.scheduler) if elsewhere else make_executor(args.workers) as executor:
         summary = generate(recipe, executor)
     if args.json:
         print(json.dumps(summary, indent=1, ensure_ascii=False))

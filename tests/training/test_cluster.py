@@ -1,0 +1,81 @@
+"""A database made by dask workers, one of which dies half way."""
+
+import os
+import signal
+from threading import Thread
+from time import sleep
+
+import pytest
+
+from thiry_calc.cli import main
+from training.executors import connect, make_executor
+from training.generate import generate
+from training.recipe import read_recipe
+
+distributed = pytest.importorskip("distributed")
+
+RECIPE = """
+[reference]
+potential = "AM04"
+[cells]
+sizes = [4]
+[[family]]
+kind = "random_cluster"
+vacancies = [2, 3]
+count = 80
+[output]
+folder = "{folder}"
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=3, threads_per_worker=1, dashboard_address=None
+    ) as running:
+        yield running
+
+
+def test_a_killed_worker_loses_and_repeats_nothing(cluster, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(folder=tmp_path / "cluster"))
+    recipe = read_recipe(path)
+    raw = tmp_path / "cluster" / "attempts"
+    killed = []
+
+    def kill_one() -> None:
+        while len(list(raw.glob("[0-9a-f]*.npz"))) < 1:
+            sleep(0.05)
+        killed.append(next(iter(cluster.workers.values())).pid)
+        os.kill(killed[0], signal.SIGKILL)
+
+    assassin = Thread(target=kill_one)
+    assassin.start()
+    with connect(cluster.scheduler_address) as executor:
+        summary = generate(recipe, executor)
+    assassin.join()
+    assert killed
+    with make_executor(0) as alone:  # on one thread, as everywhere: the same bits
+        assert summary == generate(recipe, alone, tmp_path / "serial")
+    assert summary["attempts"] == 80
+    files = sorted(p.name for p in (tmp_path / "serial").glob("*.xyz.xz"))
+    assert files == sorted(p.name for p in (tmp_path / "cluster").glob("*.xyz.xz"))
+    for name in (*files, "index.json"):
+        assert (tmp_path / "serial" / name).read_bytes() == (
+            tmp_path / "cluster" / name
+        ).read_bytes()
+
+
+def test_the_command_with_a_scheduler(cluster, tmp_path, capsys):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(folder=tmp_path / "database").replace("80", "2"))
+    assert main(["generate", str(path), "--scheduler", cluster.scheduler_address]) == 0
+    assert "of 2 attempts" in capsys.readouterr().out
+
+
+def test_nobody_answers(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("training.executors._PATIENCE", 0.5)
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(folder=tmp_path / "database"))
+    assert main(["generate", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "no dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
