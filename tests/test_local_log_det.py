@@ -12,7 +12,10 @@ from thiry_calc.neighbors import neighbors_of, pair_forces_to_forces, strain_der
 R_CUT, R_MIN, A0 = 4.6, 1.6, 2.87
 
 
-def potential(windows=((2.6, 3.2), (3.0, 4.2)), shift=0.3):
+WINDOWS = ((2.6, 3.2), (3.0, 4.2), (4.0, 4.6))  # the last reaches beyond the core, 3 to 4 Å
+
+
+def potential(windows=WINDOWS, shift=0.3):
     """A Morse-like pair potential: stiff first shell, tension in the second."""
     basis = spline_basis(R_MIN, R_CUT, 30)
     r = np.linspace(1.8, R_CUT, 400)
@@ -57,9 +60,13 @@ def _dense(descriptor, atoms, i, window):
     members = [*nl.neighbor[near], i]
     x = np.clip((np.linalg.norm(places, axis=1) - window[0]) / (window[1] - window[0]), 0, 1)
     h = np.repeat(1 - x**3 * (10 - 15 * x + 6 * x**2), 3)
+    y = np.clip((np.linalg.norm(places, axis=1) - 3.0) / (4.0 - 3.0), 0, 1)
+    outside = y**3 * (10 - 15 * y + 6 * y**2)
     matrix = np.block([
         [
-            on_site(members[a]) if a == b else -_block(descriptor, places[b] - places[a])
+            on_site(members[a])
+            if a == b
+            else (outside[a] * outside[b] - 1) * _block(descriptor, places[b] - places[a])
             for b in range(len(places))
         ]
         for a in range(len(places))
@@ -95,7 +102,7 @@ def test_gradients(size):
     cell = supercell(A0, size)
     del cell[1]
     cell.positions += np.random.default_rng(size).normal(scale=0.06, size=cell.positions.shape)
-    descriptor, weights = potential(), np.array([0.7, -1.3])
+    descriptor, weights = potential(), np.array([0.7, -1.3, 0.9])
 
     def total(atoms):
         return float((descriptor.values(atoms) @ weights).sum())
@@ -127,7 +134,7 @@ def test_rows_are_unit_pulls(atoms):
     descriptor = potential()
     nl = neighbors_of(atoms, R_CUT)
     total, rows, strain = descriptor.push(nl)
-    weights = np.array([0.4, 1.1])
+    weights = np.array([0.4, 1.1, -0.6])
     sites, pair_forces = descriptor.pull(nl, weights)
     forces = pair_forces_to_forces(nl.first, nl.neighbor, pair_forces)
     assert total @ weights == pytest.approx(sites.sum(), rel=1e-12)
@@ -156,3 +163,5 @@ def test_round_trip_and_bad_input():
         LocalLogDet(4.0, 4.5, (1.0,), ((1.0, 2.0),))
     with pytest.raises(ValueError, match="coefficients"):
         LocalLogDet(4.0, 1.5, (np.nan,), ((1.0, 2.0),))
+    with pytest.raises(ValueError, match="core"):
+        LocalLogDet(4.0, 1.5, (1.0,), ((1.0, 2.0),), core=(3.0, 3.0))
