@@ -133,16 +133,58 @@ def load_database(folder: str | Path) -> list[Atoms]:
     RuntimeError
         A shard is missing or damaged.
     """
-    folder = Path(folder).expanduser()
-    path = folder / INDEX
+    shards = kept_attempts(folder)
+    return [atoms for name, kept in shards.items() for atoms in load_shard(folder, name, kept)]
+
+
+def kept_attempts(folder: str | Path) -> dict[str, list[int]]:
+    """Names of the shards of a finished database, and the attempts kept of each.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Returns
+    -------
+    dict of str to list of int
+
+    Raises
+    ------
+    FileNotFoundError
+        No finished database there.
+    """
+    path = Path(folder).expanduser() / INDEX
     if not path.is_file():
         raise FileNotFoundError(2, "no finished database (index.json)", str(path))
-    atoms = []
-    for entry in json.loads(path.read_text(encoding="utf-8"))["shards"]:
-        path = folder / RAW / f"{entry['name']}.npz"
-        attempts = {a.index: a for a in read_shard(path)}
-        atoms += [frame(attempts[n]) for n in entry["kept"]]
-    return atoms
+    entries = json.loads(path.read_text(encoding="utf-8"))["shards"]
+    return {entry["name"]: entry["kept"] for entry in entries}
+
+
+def load_shard(folder: str | Path, name: str, kept: Sequence[int]) -> list[Atoms]:
+    """Read some configurations of one shard.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the database.
+    name : str
+        Of the shard.
+    kept : sequence of int
+        Numbers of the attempts.
+
+    Returns
+    -------
+    list of Atoms
+        As `frame` makes them.
+
+    Raises
+    ------
+    RuntimeError
+        The shard is missing or damaged.
+    """
+    attempts = read_shard(Path(folder).expanduser() / RAW / f"{name}.npz")
+    by_number = {attempt.index: attempt for attempt in attempts}
+    return [frame(by_number[n]) for n in kept]
 
 
 def write_frames(outcomes: Sequence[Outcome], folder: Path) -> None:

@@ -7,9 +7,13 @@ a row holds the defect alone. The strained crystals themselves give rows against
 for the entropy: y = −3 ln(ω̄/ω̄_0) per atom.
 """
 
+import hashlib
+import io
+import json
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +24,15 @@ from tqdm import tqdm
 from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import supercell
 from thiry_calc.descriptors import Descriptor
+from thiry_calc.files import write_atomically
 from training.assemble import feature_sums
 from training.crystal import hbar_omega
+from training.database import kept_attempts, load_shard
 from training.perturbations import strain
 
 Array = NDArray[np.float64]
 
+_VERSION = 1  # of the rows kept in files
 _SIZE, _N_K = 7, 16  # cubic cells a side, wider than twice the range of a Hessian; k points
 
 
@@ -64,8 +71,21 @@ def _box_crystal(atoms: Atoms, a0: float) -> Atoms:
     return crystal
 
 
-def _relative_features(frames: list[Atoms], descriptor: Descriptor, a0: float) -> Array:
-    """Σ_i φ_i − N φ_box of each frame (done in a worker)."""
+def relative_features(frames: Sequence[Atoms], descriptor: Descriptor, a0: float) -> Array:
+    """Σ_i φ_i − N φ_box of relaxed defects.
+
+    Parameters
+    ----------
+    frames : sequence of Atoms
+        With ``info["n_sites"]``.
+    descriptor : Descriptor
+    a0 : float
+        Lattice constant of the crystal, Å.
+
+    Returns
+    -------
+    ndarray, shape (number of frames, K)
+    """
     boxes = [_box_crystal(atoms, a0) for atoms in frames]
     per_atom = feature_sums(boxes, descriptor) / len(boxes[0])
     counts = np.array([len(atoms) for atoms in frames])
@@ -73,14 +93,17 @@ def _relative_features(frames: list[Atoms], descriptor: Descriptor, a0: float) -
 
 
 def defect_rows(
-    frames: list[Atoms], descriptor: Descriptor, a0: float, executor: Executor, seed: int
+    folder: str | Path, descriptor: Descriptor, a0: float, executor: Executor, seed: int
 ) -> DefectRows:
     """Features and labels of a database of bcc defects, one tenth of it held out.
 
+    The rows of each shard are kept beside the database, in ``features``, so that an interrupted run
+    resumes and another model on the same descriptors starts at once.
+
     Parameters
     ----------
-    frames : list of Atoms
-        Of `training.database.load_database`.
+    folder : str or Path
+        Of a database (`training.database`).
     descriptor : Descriptor
     a0 : float
         Lattice constant of the database, Å.
@@ -92,21 +115,44 @@ def defect_rows(
     -------
     DefectRows
     """
-    bare = [atoms.copy() for atoms in frames]  # without forces, which the workers do not need
-    pieces = [bare[k : k + 10] for k in range(0, len(bare), 10)]
-    work = partial(_relative_features, descriptor=descriptor, a0=a0)
-    rows = list(tqdm(executor.map(work, pieces), total=len(pieces), desc="database"))
-    order = np.random.default_rng(seed).permutation(len(frames))
-    held_out = np.zeros(len(frames), dtype=bool)
-    held_out[order[: len(frames) // 10]] = True
+    folder = Path(folder).expanduser()
+    (folder / "features").mkdir(exist_ok=True)
+    tasks = [
+        executor.submit(_shard_rows, folder, name, tuple(kept), descriptor, a0)
+        for name, kept in kept_attempts(folder).items()
+    ]
+    pieces = [task.result() for task in tqdm(tasks, desc="database", unit="shard")]
+    joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    n = len(joined["features"])
+    held_out = np.zeros(n, dtype=bool)
+    held_out[np.random.default_rng(seed).permutation(n)[: n // 10]] = True
     return DefectRows(
-        np.concatenate(rows),
-        np.array([atoms.info["formation_energy_eV"] for atoms in frames]),
-        np.array([atoms.info["formation_entropy_kB"] for atoms in frames]),
-        [atoms.info["family"] for atoms in frames],
-        [atoms.info["group"] for atoms in frames],
+        joined["features"],
+        joined["formation_energy_eV"],
+        joined["formation_entropy_kB"],
+        joined["family"].tolist(),
+        joined["group"].tolist(),
         held_out,
     )
+
+
+def _shard_rows(
+    folder: Path, name: str, kept: tuple[int, ...], descriptor: Descriptor, a0: float
+) -> dict[str, NDArray[Any]]:
+    """Rows of one shard, from its file or (in a worker) anew."""
+    key = json.dumps([_VERSION, descriptor.to_dict(), a0, kept], sort_keys=True)
+    path = folder / "features" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as data:
+            return {key: data[key] for key in data.files}
+    frames = load_shard(folder, name, kept)
+    rows: dict[str, Any] = {"features": relative_features(frames, descriptor, a0)}
+    for label in ("formation_energy_eV", "formation_entropy_kB", "family", "group"):
+        rows[label] = np.array([atoms.info[label] for atoms in frames])
+    buffer = io.BytesIO()
+    np.savez(buffer, **rows)
+    write_atomically(path, buffer.getvalue())
+    return rows
 
 
 def strained_crystals(

@@ -2,8 +2,11 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from thiry_calc.defects import build, supercell
-from training.defect_rows import DefectRows, defect_rows, strained_crystals
+from training.database import load_database
+from training.defect_rows import DefectRows, defect_rows, relative_features, strained_crystals
 from training.executors import make_executor
+from training.generate import generate
+from training.recipe import read_recipe
 from training.recipes.fe_am04 import (
     ALL,
     PARTS,
@@ -41,13 +44,51 @@ def _frames():
 
 
 def test_rows_are_relative_to_the_crystal_of_the_same_box():
+    features = relative_features(_frames(), ALL, LATTICE_CONSTANT)
+    assert features.shape == (3, K)
+    scale = np.abs(features[2]).max()
+    assert np.abs(features[0]).max() < 1e-9 * scale
+    assert np.abs(features[1] - features[2]).max() > 1e-6 * scale
+
+
+RECIPE = """
+[reference]
+potential = "AM04"
+[cells]
+sizes = [4]
+[[family]]
+kind = "random_cluster"
+vacancies = [2, 3]
+count = 24
+[[family]]
+kind = "strained"
+vacancies = [1, 2]
+count = 4
+[output]
+folder = "{folder}"
+"""
+
+
+def test_rows_of_a_database_are_kept_and_found_again(tmp_path, monkeypatch):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(folder=tmp_path / "database"))
     with make_executor(0) as executor:
-        data = defect_rows(_frames(), ALL, LATTICE_CONSTANT, executor, seed=1)
-    assert data.features.shape == (3, K)
-    scale = np.abs(data.features[2]).max()
-    assert np.abs(data.features[0]).max() < 1e-9 * scale
-    assert np.abs(data.features[1] - data.features[2]).max() > 1e-6 * scale
-    assert list(data.strained) == [True, True, False]
+        generate(read_recipe(path), executor)
+        first = defect_rows(tmp_path / "database", PARTS[1], LATTICE_CONSTANT, executor, seed=1)
+        other = defect_rows(tmp_path / "database", PARTS[2], LATTICE_CONSTANT, executor, seed=1)
+        frames = load_database(tmp_path / "database")
+        expected = relative_features(frames, PARTS[1], LATTICE_CONSTANT)
+        monkeypatch.setattr("training.defect_rows.relative_features", None)  # must not be called
+        again = defect_rows(tmp_path / "database", PARTS[1], LATTICE_CONSTANT, executor, seed=1)
+    assert other.features.shape[1] == PARTS[2].n_features
+    np.testing.assert_array_equal(first.features, expected)
+    np.testing.assert_array_equal(again.features, expected)
+    entropies = [atoms.info["formation_entropy_kB"] for atoms in frames]
+    np.testing.assert_array_equal(again.formation_entropy, entropies)
+    assert again.group == [atoms.info["group"] for atoms in frames]
+    assert again.strained.any()
+    assert not again.strained.all()
+    assert again.held_out.sum() == len(frames) // 10
 
 
 def test_entropy_fit_recovers_a_linear_law_with_held_out_rows_untouched():

@@ -76,7 +76,7 @@ SIGMA_BULK_ENTROPY = 20.0
 PENALTY_ENERGY = 1.0
 WEIGHT_STRAINED = 0.1  # of defects in strained cells, whose entropies scatter several times more
 BULK_STRAINS, BULK_ATOMS = 60, 1024
-LEVERAGE_SHARE = 5  # the largest leverage is sought in every fifth of the relaxed defects
+LEVERAGE_FRAMES = 500  # relaxed defects among which the largest leverage is sought
 
 
 def columns_of(parts: tuple[int, ...]) -> NDArray[np.int64]:
@@ -260,11 +260,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    frames = load_database(args.database)
     with make_executor(args.workers) as executor:
-        data = defect_rows(frames, ALL, LATTICE_CONSTANT, executor, args.seed)
+        data = defect_rows(args.database, ALL, LATTICE_CONSTANT, executor, args.seed)
         training = make_frames(TRAIN, executor, args.seed)
         test = make_frames(TEST, executor, args.seed + 1)
+    relaxed = load_database(args.database)
+    fitted = np.flatnonzero(~data.held_out)
+    sample = [relaxed[k] for k in fitted[:: max(1, len(fitted) // LEVERAGE_FRAMES)]]
     perfect = supercell(LATTICE_CONSTANT, 6)
     perfect.calc = AM04()
     phi_0 = ALL.values(perfect)[0]
@@ -278,8 +280,7 @@ def main() -> None:
     crystal = Crystal("bcc", LATTICE_CONSTANT, {"Fe": hbar_omega(box, AM04())})
     for name, parts in (("Fe-AM04", ENTROPY), ("Fe-AM04-AFS", PUBLISHED)):
         entropy = fit_entropy(data, ~data.held_out, bulk, parts)
-        fitted = [atoms for atoms, held in zip(frames, data.held_out, strict=True) if not held]
-        limit = _largest_leverage(entropy, fitted[::LEVERAGE_SHARE], parts, phi_0)
+        limit = _largest_leverage(entropy, sample, parts, phi_0)
         reference = phi_0[None, columns_of(parts)]
         used = [p for p in range(len(PARTS)) if p in SHARED or p in parts]
         own = tuple(used.index(p) for p in parts)
