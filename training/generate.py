@@ -29,7 +29,9 @@ from training.summary import histogram, summarize
 __all__ = ["generate", "load_database"]
 
 
-def generate(recipe: Recipe, executor: Executor, folder: Path | None = None) -> dict[str, Any]:
+def generate(
+    recipe: Recipe, executor: Executor, folder: Path | None = None, as_it_stands: bool = False
+) -> dict[str, Any]:
     """Make a database, or complete one.
 
     Parameters
@@ -39,6 +41,8 @@ def generate(recipe: Recipe, executor: Executor, folder: Path | None = None) -> 
         Does the shards.
     folder : Path, optional
         Instead of the recipe's.
+    as_it_stands : bool
+        Make no more attempts: sort out the shards that are there. A later run goes on.
 
     Returns
     -------
@@ -57,6 +61,8 @@ def generate(recipe: Recipe, executor: Executor, folder: Path | None = None) -> 
     bulk_of(recipe, recipe.sizes[0])  # fails here, in one sentence, rather than in every worker
     raw.mkdir(parents=True, exist_ok=True)
     shards = plan(recipe)
+    if as_it_stands:
+        shards = [s for s in shards if (raw / f"{s.name}.npz").exists()]
     _make_missing(recipe, executor, shards, raw)
     known = _standard_scan(recipe, executor, raw)
     outcomes = _sort_out(shards, raw, known)

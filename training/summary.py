@@ -34,12 +34,14 @@ def summarize(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     families = []
     for f, family in enumerate(recipe.families):
         fates = Counter(o.fate for o in outcomes if o.shard.family == f)
-        families.append({"kind": family.kind, "attempts": family.count, **_fates(fates)})
+        counts = {"planned": family.count, "attempts": fates.total()}
+        families.append({"kind": family.kind, **counts, **_fates(fates)})
     groups: dict[str, list[Label]] = {}
     for _, attempt, label in kept(outcomes):
         groups.setdefault(group_of(attempt), []).append(label)
     everything = [label for _, _, label in kept(outcomes)]
     return {
+        "planned": sum(family.count for family in recipe.families),
         "attempts": len(outcomes),
         **_fates(Counter(o.fate for o in outcomes)),
         "families": families,

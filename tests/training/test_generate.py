@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,6 +185,22 @@ def test_a_run_resumes_and_repeats_nothing(database, tmp_path, monkeypatch):
     )
     assert again == summary
     assert contents(tmp_path) == contents(folder)
+
+
+def test_an_unfinished_run_gives_a_database_as_it_stands(database, tmp_path):
+    copy = tmp_path / "database"
+    shutil.copytree(database[0], copy)
+    for shard in plan(recipe())[:2]:  # the first family
+        (copy / "attempts" / f"{shard.name}.npz").unlink()
+    before = set((copy / "attempts").iterdir())
+    with make_executor(0) as executor:
+        summary = generate(recipe(), executor, copy, as_it_stands=True)
+    assert set((copy / "attempts").iterdir()) == before
+    assert (summary["planned"], summary["attempts"]) == (15, 11)
+    first = summary["families"][0]
+    assert (first["planned"], first["attempts"], first["kept"]) == (4, 0, 0)
+    assert len(load_database(copy)) == summary["kept"] > 0
+    assert set(contents(copy)) < set(contents(database[0]))
 
 
 def test_names_of_shards_follow_what_decides_their_contents():

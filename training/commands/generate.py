@@ -25,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="send the work to a dask cluster instead, such as tcp://node1:8786",
     )
+    parser.add_argument(
+        "--as-it-stands",
+        action="store_true",
+        help="make no more attempts: write the database of those made so far",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,11 +37,14 @@ def run(args: argparse.Namespace) -> int:
     recipe = read_recipe(args.config)
     elsewhere = args.scheduler is not None
     with connect(args.scheduler) if elsewhere else make_executor(args.workers) as executor:
-        summary = generate(recipe, executor)
+        summary = generate(recipe, executor, as_it_stands=args.as_it_stands)
     if args.json:
         print(json.dumps(summary, indent=1, ensure_ascii=False))
         return 0
-    print(f"{recipe.folder}: {summary['kept']} configurations of {summary['attempts']} attempts")
+    print(
+        f"{recipe.folder}: {summary['kept']} configurations of {summary['attempts']} attempts "
+        f"({summary['planned']} planned)"
+    )
     print(
         f"left out: {summary['duplicates']} duplicates, "
         f"{summary['in_standard_scan']} of the standard scan, "
