@@ -5,9 +5,11 @@ import pytest
 from ase import units
 
 from thiry_calc.defects import supercell
+from thiry_calc.harmonic import formation_entropy
 from thiry_calc.hessian import get_hessian
 from thiry_calc.migration import CORRELATION, vacancy_migration
 from thiry_calc.references import load_reference
+from thiry_calc.saddles import attempt_frequency, vineyard_rate
 
 A0 = 2.855313
 
@@ -104,3 +106,16 @@ def test_a_vacancy_that_cannot_relax_is_an_error():
 
     with pytest.raises(RuntimeError, match="vacancy for the migration path"):
         vacancy_migration(Pull, supercell(A0, 4), "bcc", A0)
+
+
+def test_prefactor_from_formation_entropies_is_vineyards():
+    """ln det′H of both, with the same bulk reference and equal masses."""
+    n_atoms, mass, unstable = 31, 55.845, -0.7
+    log_dets, bulk = (201.3, 199.1), 210.0  # of H: minimum and saddle; of the crystal of 32
+    entropies = [formation_entropy(value, n_atoms, bulk, 32) for value in log_dets]
+    found = attempt_frequency(*entropies, unstable / mass)
+    of_d = [value - (3 * n_atoms - 3) * np.log(mass) for value in log_dets]
+    expected = vineyard_rate(*of_d, unstable / mass, barrier=0.6, temperature=np.inf)
+    assert found == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ValueError, match="negative"):
+        attempt_frequency(*entropies, 0.1)

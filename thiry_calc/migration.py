@@ -23,12 +23,11 @@ import numpy as np
 from ase import Atoms, units
 from ase.mep.neb import NEB, NEBOptimizer
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 
 from thiry_calc.harmonic import HarmonicThermodynamics
-from thiry_calc.hessian import get_hessian, max_force
+from thiry_calc.hessian import get_hessian
 from thiry_calc.relax import relax
-from thiry_calc.saddles import RAD_PER_S, lowest_modes, vineyard_rate
+from thiry_calc.saddles import RAD_PER_S, lowest_modes, to_saddle, vineyard_rate
 
 Array = NDArray[np.float64]
 
@@ -36,7 +35,6 @@ CORRELATION = {"bcc": 0.7272, "fcc": 0.7815}
 _M2_PER_A2 = 1e-20
 _OFF_MIDDLE = 0.02  # of the jump: a saddle farther from the middle has a mirror image
 _FMAX = 1e-4  # eV/Å, of the minima and of the saddle
-_MAX_STEP = 0.1  # Å, of an atom in a Newton step
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +134,7 @@ def vacancy_migration(
     images = _band(make_calculator, *ends, n_images)
     energies = np.array([image.get_potential_energy() for image in images])
     saddle = images[int(np.argmax(energies))]
-    _to_saddle(saddle)
+    to_saddle(saddle, _FMAX)
     barrier = float(saddle.get_potential_energy() - energies[0])
     prefactor, n_negative, unstable = _attempt(ends[0], saddle, barrier)
     middle = _fraction(saddle, ends, jumper)
@@ -185,30 +183,6 @@ def _band(
         # The climbing image need not be converged here: Newton's method does that.
         NEBOptimizer(band, logfile=None).run(fmax=fmax, steps=60)
     return images
-
-
-def _to_saddle(atoms: Atoms, max_steps: int = 30) -> None:
-    """Newton's method to the stationary point nearby, in place.
-
-    Raises
-    ------
-    RuntimeError
-        When the forces do not vanish.
-    """
-    for step in range(max_steps):
-        if max_force(atoms) < _FMAX:
-            return
-        if step % 6 == 0:  # one Hessian serves several steps
-            factor = splu(get_hessian(atoms)[3:, 3:].tocsc())
-        shift = np.zeros((len(atoms), 3))  # one atom held: translations have no curvature
-        shift[1:] = factor.solve(atoms.get_forces().ravel()[3:]).reshape(-1, 3)
-        shift -= shift.mean(axis=0)
-        largest = np.linalg.norm(shift, axis=1).max()
-        atoms.set_positions(atoms.positions + shift * min(1.0, _MAX_STEP / largest))
-    raise RuntimeError(
-        f"the saddle of the vacancy migration did not converge (largest force "
-        f"{max_force(atoms):.2g} eV/Å); the model is not smooth enough there"
-    )
 
 
 def _attempt(minimum: Atoms, saddle: Atoms, barrier: float) -> tuple[float, int, float]:

@@ -106,6 +106,8 @@ def frame(attempt: Attempt) -> Atoms:
     atoms.info["formation_entropy_kB"] = attempt.label.formation_entropy_kB
     if attempt.label.eigenvalues is not None:
         atoms.info["hessian_eigenvalues_eV_per_A2"] = attempt.label.eigenvalues
+    if attempt.label.unstable_eigenvalue is not None:
+        atoms.info["unstable_eigenvalue_eV_per_A2"] = attempt.label.unstable_eigenvalue
     if attempt.label.site_entropies is not None:
         atoms.set_array("site_entropies_kB", attempt.label.site_entropies)
     if attempt.label.gradient is not None:

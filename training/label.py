@@ -5,7 +5,8 @@
 
 with H_bulk and E_bulk of the perfect crystal of the same box (N0 sites, same strain): ln det′
 carries a term 2 ln N, so that a reference of another size is wrong by several k_B. Where H is not
-positive definite the structure is a saddle and has no label. H comes from the calculator's analytic
+positive definite the structure is a saddle: it has no label, unless saddles are asked for, where
+ln|det′H| takes the place of ln det′H. H comes from the calculator's analytic
 Hessian, from phonopy's displacements and force constants, or from central differences of forces.
 
 Beyond the total there are the entropies of sites (`thiry_calc.site_entropies`), and the gradient
@@ -41,18 +42,21 @@ DISTANCE = 0.002  # Å, displacement of phonopy and of the differences, unless t
 
 
 class NotAMinimumError(RuntimeError):
-    """The Hessian of a structure has negative or near-zero modes.
+    """The Hessian of a structure has other negative modes than expected, or near-zero ones.
 
     Parameters
     ----------
     n_negative, n_near_zero : int
         Their numbers, the three translations apart.
+    wanted : int
+        Negative modes of what it should have been: 0, or 1 for a saddle.
     """
 
-    def __init__(self, n_negative: int, n_near_zero: int) -> None:
+    def __init__(self, n_negative: int, n_near_zero: int, wanted: int = 0) -> None:
         super().__init__(
-            f"the structure is not a minimum: {n_negative} negative and {n_near_zero} near-zero "
-            "modes; relax it further or start elsewhere"
+            f"the structure is not {'a saddle of first order' if wanted else 'a minimum'}: "
+            f"{n_negative} negative and {n_near_zero} near-zero modes; relax it further or start "
+            "elsewhere"
         )
 
 
@@ -90,6 +94,8 @@ class Label:
         k_B; they sum to the formation entropy.
     gradient : ndarray, shape (N, 3), or None
         ∂S/∂R, k_B/Å.
+    unstable_eigenvalue : float or None
+        Of the Hessian of a saddle, eV/Å².
     """
 
     energy: float
@@ -98,6 +104,7 @@ class Label:
     eigenvalues: Array | None = None
     site_entropies: Array | None = None
     gradient: Array | None = None
+    unstable_eigenvalue: float | None = None
 
 
 def hessian(
@@ -142,8 +149,8 @@ def hessian(
     return sp.csr_matrix(calc.get_hessian(atoms))
 
 
-def log_det(matrix: sp.csr_matrix, atoms: Atoms) -> float:
-    """Return ln det′H of a periodic minimum.
+def log_det(matrix: sp.csr_matrix, atoms: Atoms, n_negative: int = 0) -> float:
+    """Return ln|det′H| of a periodic minimum, or saddle.
 
     Parameters
     ----------
@@ -151,6 +158,8 @@ def log_det(matrix: sp.csr_matrix, atoms: Atoms) -> float:
         Translation invariant, eV/Å².
     atoms : Atoms
         Positions and cell order the elimination.
+    n_negative : int
+        Negative modes expected.
 
     Returns
     -------
@@ -160,11 +169,11 @@ def log_det(matrix: sp.csr_matrix, atoms: Atoms) -> float:
     Raises
     ------
     NotAMinimumError
-        When H has negative or further near-zero modes.
+        When H has more or fewer negative modes, or further near-zero ones.
     """
     result = HarmonicThermodynamics.from_hessian(matrix, atoms, zero_modes="crystal")
-    if result.n_negative_modes or result.n_near_zero_modes:
-        raise NotAMinimumError(result.n_negative_modes, result.n_near_zero_modes)
+    if result.n_negative_modes != n_negative or result.n_near_zero_modes:
+        raise NotAMinimumError(result.n_negative_modes, result.n_near_zero_modes, n_negative)
     return result.log_determinant_hessian
 
 
@@ -203,6 +212,7 @@ def label(
     method: str = "analytic",
     distance: float = DISTANCE,
     extras: Collection[str] = (),
+    saddle: bool = False,
 ) -> Label:
     """Label a relaxed structure.
 
@@ -217,6 +227,9 @@ def label(
         As in `hessian`.
     extras : collection of str
         Of `EXTRAS`: the eigenvalues (dense, O(N³)), the site entropies, the gradient.
+    saddle : bool
+        Whether it is a saddle of first order: S_f is then that of ln|det′H|, the unstable mode
+        included, and the extras of minima are refused.
 
     Returns
     -------
@@ -225,16 +238,19 @@ def label(
     Raises
     ------
     NotAMinimumError
-        When the structure is a saddle.
+        When the structure is a saddle, or with `saddle` is none.
     ValueError
-        When the gradient is asked of a calculator without third derivatives.
+        When the gradient is asked of a calculator without third derivatives, or extras of a saddle.
     """
+    if saddle and extras:
+        raise ValueError(f"saddles have no labels beyond the total, such as {min(extras)!r}")
     work = atoms.copy()
     work.calc = calc
     energy = float(work.get_potential_energy())
     matrix = hessian(work, calc, method, distance)
     n = len(work)
-    entropy = formation_entropy(log_det(matrix, work), n, bulk.log_det, bulk.n_sites)
+    found = log_det(matrix, work, n_negative=int(saddle))
+    entropy = formation_entropy(found, n, bulk.log_det, bulk.n_sites)
     return Label(
         energy,
         energy - n / bulk.n_sites * bulk.energy,
@@ -242,6 +258,7 @@ def label(
         np.linalg.eigvalsh(matrix.toarray()) if "eigenvalues" in extras else None,
         _site_entropies(matrix, work, bulk) if "sites" in extras else None,
         entropy_gradient(work, calc, matrix) if "gradient" in extras else None,
+        float(lowest_modes(matrix, 1)[0][0]) if saddle else None,
     )
 
 

@@ -24,7 +24,7 @@ from training.config import (
 )
 from training.label import DISTANCE, EXTRAS, METHODS
 
-KINDS = ("random_cluster", "annealed", "saddle_walk", "strained", "mixed")
+KINDS = ("random_cluster", "annealed", "saddle_walk", "saddle", "strained", "mixed")
 LABELS = ("total", *EXTRAS)
 
 _REFERENCE = {"potential": Key(text()), "file": Key(text(), None)}
@@ -45,6 +45,7 @@ _COMMON = {
 _BY_KIND: dict[str, dict[str, Key]] = {
     "random_cluster": {},
     "mixed": {},
+    "saddle": {},
     "annealed": {
         "temperature": Key(span(real(1.0, 5000.0, "K")), (300.0, 1200.0)),
         "steps": Key(span(integer(1, 1_000_000)), (100, 300)),
@@ -67,7 +68,7 @@ class Family:
     Attributes
     ----------
     kind : str
-        "random_cluster", "annealed", "saddle_walk", "strained" or "mixed".
+        "random_cluster", "annealed", "saddle_walk", "saddle", "strained" or "mixed".
     vacancies, interstitials : (int, int)
         Lowest and highest numbers.
     radius : (float, float)

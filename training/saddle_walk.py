@@ -31,7 +31,7 @@ _ACROSS = 8  # evaluations to relax across the direction after each step along i
 _REACH = 3.2  # Å about the chosen atom that the random direction moves
 
 
-def walk(atoms: Atoms, rng: np.random.Generator) -> str:
+def walk(atoms: Atoms, rng: np.random.Generator, push: float = _PUSH) -> str:
     """Take a minimum over a saddle, in place; relax afterwards.
 
     Parameters
@@ -40,6 +40,8 @@ def walk(atoms: Atoms, rng: np.random.Generator) -> str:
         N atoms of a crystal with a defect, relaxed roughly, with a calculator.
     rng : numpy.random.Generator
         Source of the direction.
+    push : float
+        Length of the last step, away from the minimum left behind, Å; 0 stays near the saddle.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def walk(atoms: Atoms, rng: np.random.Generator) -> str:
     for _ in range(_CLIMB):
         _, forces = landscape(x)
         if largest_norm(forces) < _FLAT:
-            atoms.set_positions(x + _PUSH * mode)
+            atoms.set_positions(x + push * mode)
             return ""
         along = float(np.vdot(forces, mode))
         x = x - np.clip(along / max(abs(curvature), 1.0), -_STEP, _STEP) * mode

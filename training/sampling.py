@@ -18,6 +18,7 @@ from thiry_calc.clusters import random_cluster
 from thiry_calc.defects import supercell
 from thiry_calc.references import load_reference
 from thiry_calc.relax import relax
+from thiry_calc.saddles import to_saddle
 from thiry_calc.symmetry import fingerprint
 from training.anneal import anneal
 from training.label import Bulk, Label, NotAMinimumError, bulk_reference, label, softest_mode
@@ -29,6 +30,7 @@ _FMAX = 1e-5  # eV/Å; a label errs by about 2 k_B per eV/Å of the largest forc
 _MAX_STEPS = 1500
 _RATTLE = 0.01  # Å, takes the symmetry off a start, which would relax to a saddle
 _KICK = 0.05  # Å, largest displacement of an atom along the softest mode of a saddle
+_CLIMBS = 8  # tries to reach a saddle
 _PERFECT = 1e-3  # eV, formation energy below which nothing is left of a Frenkel pair
 
 
@@ -146,7 +148,10 @@ def attempt(recipe: Recipe, family: int, index: int) -> Attempt:
     failure = _heat(atoms, kind, rng) or _walk(atoms, kind, rng)
     if failure:
         return Attempt(family, index, failure)
-    labelled, failure = settle(atoms, calc, bulk, recipe.hessian, recipe.extras, rng)
+    if kind.kind == "saddle":
+        labelled, failure = _settle_on_saddle(atoms, calc, bulk, recipe.hessian, rng)
+    else:
+        labelled, failure = settle(atoms, calc, bulk, recipe.hessian, recipe.extras, rng)
     if labelled is None:
         return Attempt(family, index, failure)
     if len(atoms) == len(perfect) and labelled.formation_energy < _PERFECT:
@@ -227,6 +232,26 @@ def settle(
                 kick = rng.choice([-1.0, 1.0]) * _KICK / np.linalg.norm(mode, axis=1).max()
                 atoms.set_positions(atoms.get_positions() + kick * mode)
     return None, "saddle"
+
+
+def _settle_on_saddle(
+    atoms: Atoms, calc: Any, bulk: Bulk, hessian: tuple[str, float], rng: np.random.Generator
+) -> tuple[Label | None, str]:
+    """Relax, climb to a saddle nearby in place, and label it; see `settle`."""
+    relaxed = relax(atoms, fmax=1e-2, max_steps=_MAX_STEPS)
+    if not relaxed.converged:
+        return None, "overlapping or lost atoms" if relaxed.lost else "not relaxed"
+    start = atoms.get_positions()
+    for _ in range(_CLIMBS):
+        atoms.set_positions(start)
+        if walk(atoms, rng, push=0.0):
+            continue
+        try:
+            to_saddle(atoms, _FMAX)
+            return label(atoms, calc, bulk, *hessian, saddle=True), ""
+        except (NotAMinimumError, RuntimeError, ValueError):  # a minimum, a higher saddle, or lost
+            continue
+    return None, "no saddle of first order"
 
 
 def _finished(atoms: Atoms, kind: str) -> Atoms:

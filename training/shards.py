@@ -36,6 +36,7 @@ _EXTRAS = {
     "site_entropies_kB": "site_entropies",
     "entropy_gradient_kB_per_A": "gradient",
 }  # array of a shard: field of a label
+_UNSTABLE = "unstable_eigenvalue_eV_per_A2"
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,8 @@ def _arrays(attempts: list[Attempt]) -> dict[str, NDArray[Any]]:
         "formation_entropy_kB": np.array([x.formation_entropy_kB for x in labels]),
         "fingerprint": np.array([a.fingerprint for a in good]).reshape(len(good), LENGTH),
     }
+    if any(x.unstable_eigenvalue is not None for x in labels):
+        arrays[_UNSTABLE] = np.array([x.unstable_eigenvalue for x in labels], dtype=float)
     for key, name in _EXTRAS.items():
         found = [getattr(x, name) for x in labels if getattr(x, name) is not None]
         if found:
@@ -235,5 +238,6 @@ def _label(data: dict[str, NDArray[Any]], n: int, here: slice) -> Label:
         float(data["energy_eV"][n]),
         float(data["formation_energy_eV"][n]),
         float(data["formation_entropy_kB"][n]),
+        unstable_eigenvalue=float(data[_UNSTABLE][n]) if _UNSTABLE in data else None,
         **extras,
     )

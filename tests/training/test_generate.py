@@ -268,6 +268,24 @@ def test_saddles_are_pushed_off_and_recombined_pairs_left_out():
     assert "recombined to the perfect crystal" in reasons
 
 
+def test_saddles_are_labelled_by_the_modulus_of_their_determinant(tmp_path):
+    family = {"kind": "saddle", "vacancies": [1, 1], "count": 2}
+    with make_executor(0) as executor:
+        generate(recipe([family]), executor, tmp_path)
+    frames = load_database(tmp_path)
+    assert frames
+    bulk = bulk_reference(supercell(LATTICE_CONSTANT, 4), AM04())
+    for atoms in frames:
+        values = np.linalg.eigvalsh(AM04().get_hessian(atoms).toarray())
+        assert values[0] == pytest.approx(atoms.info["unstable_eigenvalue_eV_per_A2"], abs=1e-6)
+        assert values[0] < -0.1 < -1e-6 < values[1]
+        log_det = np.log(np.abs(np.delete(values, [1, 2, 3]))).sum()
+        expected = -0.5 * (log_det - (len(atoms) - 1) / 127 * bulk.log_det)
+        assert atoms.info["formation_entropy_kB"] == pytest.approx(expected, abs=1e-6)
+        assert atoms.info["family"] == "saddle"
+        assert 2.2 < atoms.info["formation_energy_eV"] < 6
+
+
 def test_random_numbers_depend_on_the_key_only():
     first, same, other = (generator(1, 2, k).random() for k in (3, 3, 4))
     assert first == same != other
