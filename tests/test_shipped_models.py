@@ -54,9 +54,12 @@ def test_perfect_crystal_is_the_reference(name):
     assert crystal.calc.get_property("energy_std", crystal) < 1e-6
 
 
-def test_targets_of_the_default_model_share_their_descriptors():
+def test_the_entropy_of_the_default_model_adds_to_the_descriptors_of_its_energy():
     potential = Potential.load("Fe-AM04")
-    assert potential.target("energy").parts == potential.target("entropy").parts
+    shared, entropic = (potential.target(name).parts for name in ("energy", "entropy"))
+    assert entropic[: len(shared)] == shared
+    added = [potential.descriptor.parts[p].to_dict()["type"] for p in entropic[len(shared) :]]
+    assert added == ["local_log_det"]
 
 
 def test_the_published_model_uses_the_published_descriptor():

@@ -9,6 +9,7 @@ import numpy as np
 from thiry_calc.potential import TARGETS, Potential, find_potential
 
 EXAMPLE = "thiry info Fe-AM04"
+_LONGEST = 12  # values of a list that are printed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +80,12 @@ def _finite(value: Any) -> float | None:
     return float(value) if np.ndim(value) == 0 and np.isfinite(value) else None
 
 
+def _short(value: Any) -> Any:
+    """Spare readers long lists of numbers."""
+    long = isinstance(value, list) and len(value) > _LONGEST
+    return f"<{len(value)} values>" if long else value
+
+
 def _lines(tree: Any, indent: int = 0) -> list[str]:
     """Lay nested dicts out as indented lines."""
     out = []
@@ -89,7 +96,7 @@ def _lines(tree: Any, indent: int = 0) -> list[str]:
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             out.append(f"{pad}{key}:")
             for item in value:
-                inside = ", ".join(f"{k}={v}" for k, v in item.items())
+                inside = ", ".join(f"{k}={_short(v)}" for k, v in item.items())
                 out.append(f"{pad}  {inside}")
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list) else value
