@@ -47,6 +47,11 @@ def _block(descriptor, d):
     return second * n + first / r * (np.eye(3) - n)
 
 
+def _smooth_step(x):
+    """∫ y⁴ (1 − y)⁴ dy from 0 to x over that to 1."""
+    return 630 * sum(c * x**k / k for k, c in zip(range(5, 10), (1, -4, 6, -4, 1), strict=True))
+
+
 def _dense(descriptor, atoms, i, window):
     """The feature of one atom from two determinants."""
     nl = neighbors_of(atoms, R_CUT)
@@ -59,9 +64,9 @@ def _dense(descriptor, atoms, i, window):
     places = [*nl.vectors[near], np.zeros(3)]
     members = [*nl.neighbor[near], i]
     x = np.clip((np.linalg.norm(places, axis=1) - window[0]) / (window[1] - window[0]), 0, 1)
-    h = np.repeat(1 - x**3 * (10 - 15 * x + 6 * x**2), 3)
+    h = np.repeat(1 - _smooth_step(x), 3)
     y = np.clip((np.linalg.norm(places, axis=1) - 3.0) / (4.0 - 3.0), 0, 1)
-    outside = y**3 * (10 - 15 * y + 6 * y**2)
+    outside = _smooth_step(y)
     matrix = np.block([
         [
             on_site(members[a])

@@ -32,7 +32,7 @@ from training.perturbations import strain
 
 Array = NDArray[np.float64]
 
-_VERSION = 1  # of the rows kept in files
+_VERSION = 2  # of the rows kept in files
 _SIZE, _N_K = 7, 16  # cubic cells a side, wider than twice the range of a Hessian; k points
 
 

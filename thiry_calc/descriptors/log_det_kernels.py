@@ -55,15 +55,16 @@ def on_site(first, vectors, r_cut, r_min, step, pieces):
 
 @numba.njit(cache=True, fastmath=FASTMATH)
 def _window(r, inner, outer):
-    """Return h and h′: 1 below `inner`, 0 above `outer`, with two continuous derivatives."""
+    """Return h and h′: 1 below `inner`, 0 above `outer`, with four continuous derivatives."""
     if r <= inner:
         return 1.0, 0.0
     if r >= outer:
         return 0.0, 0.0
     width = outer - inner
     x = (r - inner) / width
-    h = 1.0 - x * x * x * (10.0 - 15.0 * x + 6.0 * x * x)
-    return h, -30.0 * x * x * (1.0 - x) * (1.0 - x) / width
+    y = x * (1.0 - x)
+    h = 1.0 - x**5 * (126.0 - x * (420.0 - x * (540.0 - x * (315.0 - 70.0 * x))))
+    return h, -630.0 * y * y * y * y / width
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)

@@ -76,31 +76,6 @@ def fitted(
     return fit(statistics, penalty_groups(ALL, parts))
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--database", default="~/.cache/thiry_calc/iron_sites")
-    parser.add_argument("--test", default="~/.cache/thiry_calc/iron_entropy_3k")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    frames = load_database(args.database)
-    order = np.random.default_rng(args.seed).permutation(len(frames))
-    frames = [frames[k] for k in order]
-    with threadpool_limits(1), make_executor(0) as executor:
-        test = defect_rows(args.test, ALL, LATTICE_CONSTANT, executor, seed=0)
-        use = ~test.strained
-        features = relative_features(frames, ALL, LATTICE_CONSTANT)
-        entropy = np.array([atoms.info["formation_entropy_kB"] for atoms in frames])
-        sites = site_statistics(frames)
-        print(f"{'model':24s}{'n':>5s}{'totals':>10s}{'with sites':>12s}   MAE, k_B")
-        for title, parts in MODELS.items():
-            X, y = test.features[use][:, columns_of(parts)], test.formation_entropy[use]
-            for n in (size for size in SIZES if size <= len(frames)):
-                models = with_and_without(features[:n], entropy[:n], sites[:n], parts)
-                errors = [np.abs(model.predict(X) - y).mean() for model in models]
-                print(f"{title:24s}{n:5d}{errors[0]:10.3f}{errors[1]:12.3f}", flush=True)
-
-
 def with_and_without(
     features: Array, entropy: Array, sites: list[TSQR], parts: tuple[int, ...]
 ) -> tuple[LinearModel, LinearModel]:
@@ -129,6 +104,31 @@ def with_and_without(
     weight = min(WEIGHTS, key=error)
     totals = features, entropy
     return fitted(totals, None, 0.0, parts), fitted(totals, reduce(add, sites), weight, parts)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--database", default="~/.cache/thiry_calc/iron_sites")
+    parser.add_argument("--test", default="~/.cache/thiry_calc/iron_entropy_3k")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    frames = load_database(args.database)
+    order = np.random.default_rng(args.seed).permutation(len(frames))
+    frames = [frames[k] for k in order]
+    with threadpool_limits(1), make_executor(0) as executor:
+        test = defect_rows(args.test, ALL, LATTICE_CONSTANT, executor, seed=0)
+        use = ~test.strained
+        features = relative_features(frames, ALL, LATTICE_CONSTANT)
+        entropy = np.array([atoms.info["formation_entropy_kB"] for atoms in frames])
+        sites = site_statistics(frames)
+        print(f"{'model':24s}{'n':>5s}{'totals':>10s}{'with sites':>12s}   MAE, k_B")
+        for title, parts in MODELS.items():
+            X, y = test.features[use][:, columns_of(parts)], test.formation_entropy[use]
+            for n in (size for size in SIZES if size <= len(frames)):
+                models = with_and_without(features[:n], entropy[:n], sites[:n], parts)
+                errors = [np.abs(model.predict(X) - y).mean() for model in models]
+                print(f"{title:24s}{n:5d}{errors[0]:10.3f}{errors[1]:12.3f}", flush=True)
 
 
 if __name__ == "__main__":
