@@ -193,6 +193,8 @@ def needed(sizes: Array, errors: Array) -> str:
         k = below[0]
         at = np.exp(np.interp(np.log(THESIS), [y[k], y[k - 1]], [x[k], x[k - 1]]))
         return f"{THESIS} k_B with {at:.0f} configurations; {tail}"
+    if slope > -0.02:
+        return f"{THESIS} k_B not reached, and the error has stopped falling ({tail})"
     at = np.exp(x[-1] + (np.log(THESIS) - y[-1]) / slope)
     return f"{THESIS} k_B not reached; by the last slope with some {at:.0g} configurations; {tail}"
 

@@ -1,0 +1,91 @@
+"""Reports of the learned entropy: what they compute from rows, and their figures."""
+
+import numpy as np
+import pytest
+
+from thiry_calc.linear import TSQR
+from training.defect_rows import DefectRows
+from training.recipes.entropy_report import folds_of, learning_curves, needed, sections, unstrained
+from training.recipes.extrapolation import MODELS
+from training.recipes.fe_am04 import ALL, ENTROPY, columns_of
+from training.recipes.site_labels import with_and_without
+from training.report import extrapolation_plot, learning_plot
+
+N = 400
+
+
+@pytest.fixture(scope="module")
+def data():
+    """A law that the shipped model's features can tell, and the others cannot."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(N, ALL.n_features))
+    weights = np.zeros(ALL.n_features)
+    weights[-3:] = (1.0, -2.0, 0.5)
+    entropy = features @ weights + 0.01 * rng.normal(size=N)
+    family = ["random_cluster"] * 200 + ["annealed"] * 150 + ["strained"] * 50
+    group = ["I2", "V3"] * (N // 2)
+    return DefectRows(features, entropy, entropy, family, group, np.zeros(N, dtype=bool))
+
+
+def test_strained_rows_are_left_out_of_the_report(data):
+    rows = unstrained(data)
+    assert len(rows.formation_entropy) == 350
+    assert set(rows.family) == {"random_cluster", "annealed"}
+    np.testing.assert_array_equal(rows.features, data.features[:350])
+    assert list(np.bincount(folds_of(rows, "random folds"))) == [70] * 5
+    assert list(np.bincount(folds_of(rows, "families left out"))) == [150, 200]
+
+
+def test_the_report_finds_the_model_that_fits(data):
+    rows = unstrained(data)
+    sizes, errors = learning_curves(rows)
+    assert errors["Fe-AM04"][-1].mean() < 0.1 * errors["AFS (published)"][-1].mean()
+    text = "\n".join(sections(rows, sizes, errors))
+    assert text.count("| Fe-AM04 |") >= 2
+    assert "## The 10 largest errors" in text
+    assert "0.18 k_B" in text
+
+
+@pytest.mark.parametrize(
+    ("errors", "found"),
+    [
+        ([0.17, 0.1, 0.05], "fewer than 100"),
+        ([0.36, 0.25455844, 0.18], "with 400 configurations; error ~ N^-0.50"),
+        ([0.72, 0.50911688, 0.36], "not reached; by the last slope with some 2e+03"),
+    ],
+)
+def test_configurations_needed_for_the_error_of_the_thesis(errors, found):
+    assert found in needed(np.array([100.0, 200.0, 400.0]), np.array(errors))
+
+
+def test_site_rows_help_where_totals_are_few():
+    rng = np.random.default_rng(1)
+    weights = np.zeros(ALL.n_features)
+    weights[columns_of(ENTROPY)] = rng.normal(size=len(columns_of(ENTROPY)))
+    features, sites = [], []
+    for _ in range(20):
+        rows = rng.normal(size=(60, ALL.n_features))
+        statistics = TSQR(ALL.n_features)
+        statistics.update(rows, rows @ weights)
+        sites.append(statistics)
+        features.append(rows.sum(axis=0))
+    features = np.array(features)
+    entropy = features @ weights
+    without, with_sites = with_and_without(features, entropy, sites, ENTROPY)
+    new = rng.normal(size=(50, ALL.n_features))
+    exact = new @ weights
+    errors = [
+        np.abs(model.predict(new[:, columns_of(ENTROPY)]) - exact).mean()
+        for model in (without, with_sites)
+    ]
+    assert errors[1] < 0.01 * errors[0]
+
+
+def test_figures_are_written(tmp_path):
+    exact = {"compact": np.array([20.0, 80.0]), "dispersed": np.array([30.0, 150.0])}
+    predictions = {title: {k: v + 1 for k, v in exact.items()} for title in MODELS}
+    extrapolation_plot(tmp_path / "e.png", exact, predictions, 25.0)
+    curves = {title: np.array([[0.4, 0.5], [0.2, 0.3]]) for title in MODELS}
+    learning_plot(tmp_path / "l.png", np.array([100.0, 200.0]), curves, "k_B")
+    for name in ("e.png", "l.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
