@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 # the largest displacements of the differences: small, for the third derivative of a potential
 # may jump where a pair crosses the cutoff
-STEP, STEP_OF_FORCES = 4e-3, 1e-4  # Å
+STEP, STEP_OF_FORCES = 1e-3, 5e-5  # Å
 STRAIN = 1e-3
 N_ATOMS = 3  # atoms whose forces and Hessian rows are checked, at random
 

@@ -50,7 +50,7 @@ PARTS = (
     Pair(r_cut=5.3, n_max=40, elements=("Fe",)),
     AFS(r_cut=5.0, n_max=20, l_max=10, elements=("Fe",)),
     LocalLogDet(
-        AM04Functions.cutoff, R_MIN, SPRINGS, ((0.1, 0.2), (3.0, 4.0), (4.8, 5.3)), shift=0.1
+        AM04Functions.cutoff, R_MIN, SPRINGS, ((0.1, 0.2), (3.0, 4.0), (4.8, 5.3)), shift=0.3
     ),
 )
 SHARED, PUBLISHED, ENTROPY = (0, 1), (2,), (0, 1, 3)
