@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq
 
 from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.elasticity import (
@@ -56,7 +56,7 @@ class Expansion:
 
 
 def thermal_expansion(crystal: Atoms, calc: ThiryCalculator, temperatures: Array) -> Expansion:
-    """Isotropic thermal expansion from the minima of A(a, T).
+    """Isotropic thermal expansion from the minima of A(a, T), where its pressure vanishes.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def thermal_expansion(crystal: Atoms, calc: ThiryCalculator, temperatures: Array
     Raises
     ------
     ValueError
-        When a minimum lies outside strains of ±2 %, where the model knows nothing.
+        When the minimum lies outside strains of ±2 %, where the model knows nothing.
     """
     temperatures = np.asarray(temperatures, dtype=float)
     strains = np.array([_rest(crystal, calc, t) for t in temperatures])
@@ -96,20 +96,18 @@ def _rest(crystal: Atoms, calc: ThiryCalculator, temperature: float) -> float:
     """Lattice strain of zero pressure at a temperature."""
     work = _with_temperature(calc, temperature)
 
-    def free_energy(strain: float) -> float:
+    def pressure(strain: float) -> float:
         atoms = _strained(crystal, strain * np.eye(3))
-        return float(work.get_property("free_energy", atoms)) / len(atoms)
+        return -float(np.mean(work.get_property("stress", atoms)[:3]))
 
     bound = _LARGEST_STRAIN
-    found = minimize_scalar(
-        free_energy, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-9}
-    )
-    if abs(found.x) > 0.98 * bound:
+    if pressure(-bound) < 0 or pressure(bound) > 0:
         raise ValueError(
-            f"at {temperature:g} K the crystal expands by more than {100 * bound:g} %, beyond "
-            "what the model was fitted to; lower the temperature"
+            f"at {temperature:g} K the crystal is without pressure at no strain within "
+            f"{100 * bound:g} %, beyond which the model was not fitted; check its lattice "
+            "constant, or lower the temperature"
         )
-    return float(found.x)
+    return float(brentq(pressure, -bound, bound, xtol=1e-12))
 
 
 @dataclass(frozen=True)
