@@ -163,18 +163,26 @@ class ThiryCalculator(Calculator):
         nl = self._neighbors.get(self.atoms)
         _check_overlap(nl)
         species = species_of(nl, self.potential.elements)
-        if not self.results.keys() & {"energy", "formation_entropy"}:
-            self._base(nl, species)
+        if mix := self._missing(properties):
+            self._base(nl, species, mix)
         new_list = self._neighbors.n_builds > builds
         warn = new_list and self.extrapolation_warning and self._can_extrapolate
         if warn or set(properties) & set(_UNCERTAIN) - self.results.keys():
             self._uncertainty(nl, species, warn)
 
-    def _base(self, nl: NeighborList, species: NDArray[np.int64]) -> None:
-        t = self.temperature or 0.0
-        mix = {"energy": 1.0} if "energy" in self.potential.targets else {}
-        if "entropy" in self.potential.targets:
+    def _missing(self, properties: list[str] | tuple[str, ...]) -> dict[str, float]:
+        """Targets to evaluate, with their factors in A(T): no entropy where none is wanted."""
+        t, targets = self.temperature or 0.0, self.potential.targets
+        mix = {}
+        if "energy" in targets and "energy" not in self.results:
+            mix["energy"] = 1.0
+        wanted = t > 0 or "energy" not in targets or set(properties) & set(_ENTROPIC)
+        if "entropy" in targets and wanted and "formation_entropy" not in self.results:
             mix["entropy"] = -units.kB * t
+        return mix
+
+    def _base(self, nl: NeighborList, species: NDArray[np.int64], mix: dict[str, float]) -> None:
+        t = self.temperature or 0.0
         if t > 0 and not self._warned_dynamics and np.any(self.atoms.get_momenta()):
             self._warned_dynamics = True
             warnings.warn(
