@@ -6,9 +6,9 @@
 # worth 0.9 eV. Sparse factorisations give the exact harmonic entropy of each in a second where
 # diagonalisation took minutes, so that all clusters of 2 to 8 interstitials fit into one script.
 #
-#     python 04_cluster_stability.py                      # AM04, 432 sites: a minute
-#     python 04_cluster_stability.py --size 8             # 1024 sites: a few minutes
-#     python 04_cluster_stability.py --size 8 --table Fe_M07.eam.fs     # the potential M07
+#     python 04_cluster_stability.py                      # AM04, 250 sites, up to 4: a minute
+#     python 04_cluster_stability.py --size 8 --largest 8 # 1024 sites: several minutes
+#     python 04_cluster_stability.py --size 8 --largest 8 --table Fe_M07.eam.fs     # M07
 #
 # M07 is the potential of the C15 papers (Marinica, Willaime and Crocombette, Phys. Rev. Lett. 108,
 # 025501 (2012)); its table comes from OpenKIM, MO_466808877130.
@@ -29,9 +29,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--size", type=int, default=6, help="cubic cells per side")
+parser.add_argument("--size", type=int, default=5, help="cubic cells per side")
 parser.add_argument("--table", help="table of M07; AM04 without")
-parser.add_argument("--largest", type=int, default=8, choices=range(2, 9))
+parser.add_argument("--largest", type=int, default=4, choices=range(2, 9))
 parser.add_argument("--plot", default="cluster_stability.png")
 args, _ = parser.parse_known_args()  # a notebook has arguments of its own
 
