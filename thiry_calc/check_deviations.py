@@ -57,7 +57,7 @@ def evaluate(calc: BaseCalculator, atoms: Atoms) -> State:
     if atoms.cell.rank == 3 and atoms.pbc.all():
         try:
             stress = atoms.get_stress(voigt=False, apply_constraint=False)
-        except NotImplementedError:
+        except PropertyNotImplementedError:
             stress = None
     return State(float(value), forces, stress)
 
@@ -168,7 +168,7 @@ def _hessian(calc: Any, atoms: Atoms, rng: np.random.Generator) -> Iterator[tupl
     n = len(atoms)
     try:
         raw = calc.get_hessian(atoms)
-    except NotImplementedError:
+    except NotImplementedError:  # what calculators with a method for it raise where it is lacking
         return
     hessian = raw.toarray() if scipy.sparse.issparse(raw) else np.asarray(raw, float)
     hessian = hessian.reshape(3 * n, 3 * n)
@@ -192,7 +192,7 @@ def _sum_of_sites(calc: BaseCalculator, atoms: Atoms) -> Iterator[tuple[str, flo
     atoms.calc = calc
     try:
         sites, total = atoms.get_potential_energies(), atoms.get_potential_energy()
-    except NotImplementedError:
+    except PropertyNotImplementedError:
         return
     yield "sum of sites", abs(float(np.sum(sites)) - total) / max(float(np.sum(abs(sites))), 1.0)
 

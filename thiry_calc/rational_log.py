@@ -66,7 +66,7 @@ def rational_log(low: float, high: float, tolerance: float = 1e-6) -> RationalLo
     """
     if not 0 < low < high < np.inf:
         raise ValueError(f"need 0 < low < high, not {low!r} and {high!r}")
-    for n in range(2, _MOST_POLES):
+    for n in range(2, _MOST_POLES + 1):
         found = _with_poles(low, high, n)
         if found.error <= tolerance:
             return found

@@ -14,19 +14,6 @@ from training.recipe import read_recipe
 
 distributed = pytest.importorskip("distributed")
 
-RECIPE = """
-[reference]
-potential = "AM04"
-[cells]
-sizes = [4]
-[[family]]
-kind = "random_cluster"
-vacancies = [2, 3]
-count = 80
-[output]
-folder = "{folder}"
-"""
-
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -36,11 +23,9 @@ def cluster():
         yield running
 
 
-def test_a_killed_worker_loses_and_repeats_nothing(cluster, tmp_path):
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(folder=tmp_path / "cluster"))
-    recipe = read_recipe(path)
-    raw = tmp_path / "cluster" / "attempts"
+def test_a_killed_worker_loses_and_repeats_nothing(cluster, tmp_path, recipe_file):
+    recipe = read_recipe(recipe_file(80, (2, 3)))
+    raw = tmp_path / "database" / "attempts"
     killed = []
 
     def kill_one() -> None:
@@ -59,23 +44,19 @@ def test_a_killed_worker_loses_and_repeats_nothing(cluster, tmp_path):
         assert summary == generate(recipe, alone, tmp_path / "serial")
     assert summary["attempts"] == 80
     files = sorted(p.name for p in (tmp_path / "serial").glob("*.xyz.xz"))
-    assert files == sorted(p.name for p in (tmp_path / "cluster").glob("*.xyz.xz"))
+    assert files == sorted(p.name for p in (tmp_path / "database").glob("*.xyz.xz"))
     for name in (*files, "index.json"):
         assert (tmp_path / "serial" / name).read_bytes() == (
-            tmp_path / "cluster" / name
+            tmp_path / "database" / name
         ).read_bytes()
 
 
-def test_the_command_with_a_scheduler(cluster, tmp_path, capsys):
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(folder=tmp_path / "database").replace("80", "2"))
-    assert main(["generate", str(path), "--scheduler", cluster.scheduler_address]) == 0
+def test_the_command_with_a_scheduler(cluster, recipe_file, capsys):
+    assert main(["generate", str(recipe_file(2)), "--scheduler", cluster.scheduler_address]) == 0
     assert "of 2 attempts" in capsys.readouterr().out
 
 
-def test_nobody_answers(tmp_path, capsys, monkeypatch):
+def test_nobody_answers(recipe_file, capsys, monkeypatch):
     monkeypatch.setattr("training.executors._PATIENCE", 0.5)
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(folder=tmp_path / "database"))
-    assert main(["generate", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert main(["generate", str(recipe_file(2)), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err

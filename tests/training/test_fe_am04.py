@@ -51,29 +51,9 @@ def test_rows_are_relative_to_the_crystal_of_the_same_box():
     assert np.abs(features[1] - features[2]).max() > 1e-6 * scale
 
 
-RECIPE = """
-[reference]
-potential = "AM04"
-[cells]
-sizes = [4]
-[[family]]
-kind = "random_cluster"
-vacancies = [2, 3]
-count = 24
-[[family]]
-kind = "strained"
-vacancies = [1, 2]
-count = 4
-[output]
-folder = "{folder}"
-"""
-
-
-def test_rows_of_a_database_are_kept_and_found_again(tmp_path, monkeypatch):
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(folder=tmp_path / "database"))
+def test_rows_of_a_database_are_kept_and_found_again(tmp_path, recipe_file, monkeypatch):
     with make_executor(0) as executor:
-        generate(read_recipe(path), executor)
+        generate(read_recipe(recipe_file(24, (2, 3), strained=4)), executor)
         first = defect_rows(tmp_path / "database", PARTS[1], LATTICE_CONSTANT, executor, seed=1)
         other = defect_rows(tmp_path / "database", PARTS[2], LATTICE_CONSTANT, executor, seed=1)
         frames = load_database(tmp_path / "database")

@@ -296,23 +296,8 @@ def test_the_lattice_constant_is_the_potentials_own_unless_given():
     assert lattice_constant(replace(recipe(), a0=2.87)) == 2.87
 
 
-RECIPE = """
-[reference]
-potential = "AM04"
-[cells]
-sizes = [4]
-[[family]]
-kind = "random_cluster"
-vacancies = [2, 2]
-count = {count}
-[output]
-folder = "{folder}"
-"""
-
-
-def test_the_command(tmp_path, capsys):
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(count=2, folder=tmp_path / "database"))
+def test_the_command(recipe_file, capsys):
+    path = recipe_file(2)
     assert main(["generate", str(path), "--workers", "0", "--json"]) == 0
     out = capsys.readouterr().out
     assert json.loads(out)["attempts"] == 2
@@ -328,10 +313,11 @@ def test_the_command(tmp_path, capsys):
         ("[4]", "[4", "not valid TOML"),
     ],
 )
-def test_the_command_ends_with_one_sentence_on_bad_input(tmp_path, capsys, old, new, message):
-    path = tmp_path / "recipe.toml"
-    text = RECIPE.format(count=2, folder=tmp_path / "database")
-    path.write_text(text.replace(old, new))
+def test_the_command_ends_with_one_sentence_on_bad_input(
+    tmp_path, recipe_file, capsys, old, new, message
+):
+    path = recipe_file(2)
+    path.write_text(path.read_text().replace(old, new))
     assert main(["generate", str(path), "--workers", "0"]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -341,9 +327,8 @@ def test_the_command_ends_with_one_sentence_on_bad_input(tmp_path, capsys, old, 
 
 
 @pytest.mark.slow
-def test_kill_9_and_resume(tmp_path):
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(count=200, folder=tmp_path / "database"))
+def test_kill_9_and_resume(tmp_path, recipe_file):
+    path = recipe_file(200)
     start = "import sys; from thiry_calc.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", start, "generate", str(path), "--workers", "2"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)

@@ -26,11 +26,11 @@ from thiry_calc.descriptors.ace_kernels import Jacobian, Terms, ace_pull, ace_pu
 from thiry_calc.descriptors.angular import harmonic_recursion
 from thiry_calc.descriptors.base import (
     Array,
+    HyperParameters,
     as_neighbors,
     as_targets,
     check_elements,
     chunks,
-    hyper_parameters,
     species_of,
 )
 from thiry_calc.descriptors.coupling import couplings
@@ -41,7 +41,7 @@ Channel = tuple[int, int]  # (q, l)
 
 
 @dataclass(frozen=True)
-class ACE:
+class ACE(HyperParameters):
     """Atomic cluster expansion.
 
     Parameters
@@ -91,10 +91,6 @@ class ACE:
         object.__setattr__(self, "degrees", degrees)
         object.__setattr__(self, "elements", check_elements(self.elements))
         make_radial(self.radial, self.r_cut, 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Hyper-parameters as {"type": ..., ...}."""
-        return hyper_parameters(self)
 
     @property
     def cutoff(self) -> float:

@@ -4,8 +4,8 @@ F = Σ_i w·φ(N_i). `values` gives φ per atom, `pull` contracts weights before
 cost does not depend on the number of features), `push` gives the summed rows for fitting.
 """
 
-from dataclasses import fields
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numba
 import numpy as np
@@ -81,6 +81,19 @@ class Descriptor(Protocol):
         """Hyper-parameters as {"type": ..., ...}, JSON-compatible."""
 
 
+@dataclass(frozen=True)
+class HyperParameters:
+    """`to_dict` of a dataclass whose fields are the hyper-parameters."""
+
+    type: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Hyper-parameters as {"type": ..., ...}."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        listed = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return {"type": self.type, **listed}
+
+
 def as_neighbors(structure: NeighborList | Atoms, cutoff: float) -> NeighborList:
     """Return the neighbour list itself, or build that of an `Atoms`."""
     return structure if isinstance(structure, NeighborList) else neighbors_of(structure, cutoff)
@@ -139,13 +152,6 @@ def check_sizes(r_cut: float, n_max: int, l_max: int) -> None:
         raise ValueError(f"r_cut must be a positive length in Å, not {r_cut!r}")
     if n_max < 1 or l_max < 0 or l_max > 20:
         raise ValueError(f"need n_max >= 1 and 0 <= l_max <= 20, not {n_max} and {l_max}")
-
-
-def hyper_parameters(descriptor: Any) -> dict[str, Any]:
-    """Return the fields of a descriptor, a dataclass with a `type`, as {"type": ..., ...}."""
-    values = {f.name: getattr(descriptor, f.name) for f in fields(descriptor)}
-    listed = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-    return {"type": descriptor.type, **listed}
 
 
 def chunks(n_atoms: int) -> int:

@@ -27,13 +27,13 @@ piece. The elements are not told apart. Checked: against dense determinants, 1e-
 from dataclasses import dataclass
 from functools import cached_property
 from math import factorial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
 from scipy.interpolate import BSpline
 
-from thiry_calc.descriptors.base import Array, as_neighbors, as_targets, chunks, hyper_parameters
+from thiry_calc.descriptors.base import Array, HyperParameters, as_neighbors, as_targets, chunks
 from thiry_calc.descriptors.log_det_kernels import add_diagonals, local_log_dets, on_site
 from thiry_calc.neighbors import NeighborList, pair_forces_to_forces, strain_derivative
 
@@ -61,7 +61,7 @@ def spline_basis(r_min: float, r_cut: float, n_functions: int) -> BSpline:
 
 
 @dataclass(frozen=True)
-class LocalLogDet:
+class LocalLogDet(HyperParameters):
     """Logarithms of local Schur complements of a spring network.
 
     Parameters
@@ -113,10 +113,6 @@ class LocalLogDet:
         object.__setattr__(self, "windows", windows)
         object.__setattr__(self, "core", core)
         object.__setattr__(self, "coefficients", tuple(float(c) for c in self.coefficients))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Hyper-parameters as {"type": ..., ...}."""
-        return hyper_parameters(self)
 
     @property
     def cutoff(self) -> float:

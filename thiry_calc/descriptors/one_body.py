@@ -1,24 +1,24 @@
 """One-body counts: φ_a(i) = 1 when atom i is of element a, the energy of a free atom."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
 
 from thiry_calc.descriptors.base import (
     Array,
+    HyperParameters,
     as_neighbors,
     as_targets,
     check_elements,
-    hyper_parameters,
     species_of,
 )
 from thiry_calc.neighbors import NeighborList
 
 
 @dataclass(frozen=True)
-class OneBody:
+class OneBody(HyperParameters):
     """One constant feature per element: φ_a(i) = 1 for atoms of element a, else 0.
 
     Parameters
@@ -35,10 +35,6 @@ class OneBody:
     def __post_init__(self) -> None:
         """Check the elements."""
         object.__setattr__(self, "elements", check_elements(self.elements))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Hyper-parameters as {"type": "one_body", ...}."""
-        return hyper_parameters(self)
 
     @property
     def cutoff(self) -> float:

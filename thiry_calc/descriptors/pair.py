@@ -12,12 +12,12 @@ from ase import Atoms
 
 from thiry_calc.descriptors.base import (
     Array,
+    HyperParameters,
     as_neighbors,
     as_targets,
     check_elements,
     check_sizes,
     chunks,
-    hyper_parameters,
     species_of,
 )
 from thiry_calc.descriptors.pair_kernels import pair_pull, pair_push, pair_values
@@ -26,7 +26,7 @@ from thiry_calc.neighbors import VOIGT, NeighborList
 
 
 @dataclass(frozen=True)
-class Pair:
+class Pair(HyperParameters):
     """Two-body features Σ_j g_n(r_ij).
 
     Parameters
@@ -58,10 +58,6 @@ class Pair:
         check_sizes(self.r_cut, self.n_max, 0)
         object.__setattr__(self, "elements", check_elements(self.elements))
         make_radial(self.radial, self.r_cut, 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Hyper-parameters as {"type": "pair", ...}."""
-        return hyper_parameters(self)
 
     @cached_property
     def _radial(self) -> RadialBasis:

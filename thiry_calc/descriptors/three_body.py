@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from thiry_calc.descriptors.angular import harmonic_recursion
 from thiry_calc.descriptors.base import (
     Array,
+    HyperParameters,
     as_neighbors,
     as_targets,
     chunks,
-    hyper_parameters,
     species_of,
 )
 from thiry_calc.descriptors.density import site_sums
@@ -31,10 +31,9 @@ from thiry_calc.descriptors.radial import RadialBasis
 from thiry_calc.neighbors import VOIGT, NeighborList
 
 
-class ThreeBodyDescriptor(ABC):
+class ThreeBodyDescriptor(HyperParameters, ABC):
     """Base of `AFS` and `PowerSpectrum`: frozen dataclasses with these fields and tables."""
 
-    type: ClassVar[str]
     hops: ClassVar[int] = 1
     r_cut: float
     n_max: int
@@ -60,10 +59,6 @@ class ThreeBodyDescriptor(ABC):
     @abstractmethod
     def _factors(self) -> tuple[Array, Array]:
         """α_p and β_p, each of shape (P,)."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Hyper-parameters as {"type": ..., ...}."""
-        return hyper_parameters(self)
 
     @property
     def cutoff(self) -> float:
