@@ -10,6 +10,7 @@ against the number of configurations fitted. Writes ``entropy_report.md``, ``lea
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from training.report import learning_plot
 
 Array = NDArray[np.float64]
 
+SCHEMES = ("random folds", "families left out")
 FOLDS, REPEATS, WORST = 5, 3, 10
 THESIS = 0.18  # k_B, its error with 31,000 configurations
 TITLE = "Fe-AM04"  # the shipped one of MODELS
@@ -55,9 +57,9 @@ def unstrained(data: DefectRows) -> DefectRows:
 
 
 def folds_of(data: DefectRows, scheme: str) -> NDArray[np.int64]:
-    """Fold of each row, for "random folds" or "families left out", shape (n,)."""
+    """Fold of each row, for one of `SCHEMES`, shape (n,)."""
     n = len(data.formation_entropy)
-    if scheme == "random folds":
+    if scheme == SCHEMES[0]:
         return np.random.default_rng(0).permutation(n) % FOLDS
     return np.unique(data.family, return_inverse=True)[1].astype(np.int64)
 
@@ -121,6 +123,22 @@ def learning_curves(data: DefectRows) -> tuple[Array, dict[str, Array]]:
     return sizes.astype(float), errors
 
 
+class Tested(NamedTuple):
+    """Predictions of one model in one scheme of cross-validation.
+
+    Attributes
+    ----------
+    title, scheme : str
+    found, std : ndarray, shape (n,)
+        k_B.
+    """
+
+    title: str
+    scheme: str
+    found: Array
+    std: Array
+
+
 def sections(data: DefectRows, sizes: Array, errors: dict[str, Array]) -> Iterator[str]:
     """Parts of the report, in Markdown.
 
@@ -134,36 +152,55 @@ def sections(data: DefectRows, sizes: Array, errors: dict[str, Array]) -> Iterat
     ------
     str
     """
-    y, n = data.formation_entropy, len(data.formation_entropy)
-    yield f"# Formation entropies of {n} unstrained configurations (k_B)\n"
-    yield "| model | test | MAE | RMSE | largest | median |\n|---|---|---|---|---|---|"
-    shipped = {}
-    for title, parts in MODELS.items():
-        for scheme in ("random folds", "families left out"):
-            found, std = cross_validated(data, parts, folds_of(data, scheme))
-            e = np.abs(found - y)
-            rmse = np.sqrt(np.mean(e**2))
-            yield (
-                f"| {title} | {scheme} | {e.mean():.4f} | {rmse:.4f} | {e.max():.2f} "
-                f"| {np.median(e):.4f} |"
-            )
-            if title == TITLE:
-                shipped[scheme] = found, std
-    for scheme, (found, std) in shipped.items():
-        yield f"\n## {TITLE} by family and number of defects, {scheme}\n"
-        yield "| | n | MAE | largest | within 1 std | within 2 std |\n|---|---|---|---|---|---|"
-        for name in (*dict.fromkeys(data.family), *sorted(set(data.group))):
-            here = np.array([name in pair for pair in zip(data.family, data.group, strict=True)])
-            e, s = np.abs(found - y)[here], std[here]
-            yield (
-                f"| {name} | {here.sum()} | {e.mean():.4f} | {e.max():.2f} "
-                f"| {100 * np.mean(e < s):.0f} % | {100 * np.mean(e < 1.96 * s):.0f} % |"
-            )
-    found, std = shipped["random folds"]
-    yield f"\n## The {WORST} largest errors, random folds\n"
+    tested = [
+        Tested(title, scheme, *cross_validated(data, parts, folds_of(data, scheme)))
+        for title, parts in MODELS.items()
+        for scheme in SCHEMES
+    ]
+    yield f"# Formation entropies of {len(data.formation_entropy)} unstrained configurations (k_B)"
+    yield from _models(data, tested)
+    shipped = [x for x in tested if x.title == TITLE]
+    for one in shipped:
+        yield from _groups(data, one)
+    yield from _worst(data, shipped[0])
+    yield from _curves(sizes, errors)
+
+
+def _models(data: DefectRows, tested: list[Tested]) -> Iterator[str]:
+    yield "\n| model | test | MAE | RMSE | largest | median |\n|---|---|---|---|---|---|"
+    for one in tested:
+        e = np.abs(one.found - data.formation_entropy)
+        rmse = np.sqrt(np.mean(e**2))
+        yield (
+            f"| {one.title} | {one.scheme} | {e.mean():.4f} | {rmse:.4f} | {e.max():.2f} "
+            f"| {np.median(e):.4f} |"
+        )
+
+
+def _groups(data: DefectRows, one: Tested) -> Iterator[str]:
+    yield f"\n## {one.title} by family and number of defects, {one.scheme}\n"
+    yield "| | n | MAE | largest | within 1 std | within 2 std |\n|---|---|---|---|---|---|"
+    for name in (*dict.fromkeys(data.family), *sorted(set(data.group))):
+        here = np.array([name in pair for pair in zip(data.family, data.group, strict=True)])
+        e, s = np.abs(one.found - data.formation_entropy)[here], one.std[here]
+        yield (
+            f"| {name} | {here.sum()} | {e.mean():.4f} | {e.max():.2f} "
+            f"| {100 * np.mean(e < s):.0f} % | {100 * np.mean(e < 1.96 * s):.0f} % |"
+        )
+
+
+def _worst(data: DefectRows, one: Tested) -> Iterator[str]:
+    y = data.formation_entropy
+    yield f"\n## The {WORST} largest errors, {one.scheme}\n"
     yield "| family | defects | exact | predicted | std |\n|---|---|---|---|---|"
-    for k in np.argsort(np.abs(found - y))[::-1][:WORST]:
-        yield f"| {data.family[k]} | {data.group[k]} | {y[k]:.2f} | {found[k]:.2f} | {std[k]:.2f} |"
+    for k in np.argsort(np.abs(one.found - y))[::-1][:WORST]:
+        yield (
+            f"| {data.family[k]} | {data.group[k]} | {y[k]:.2f} | {one.found[k]:.2f} "
+            f"| {one.std[k]:.2f} |"
+        )
+
+
+def _curves(sizes: Array, errors: dict[str, Array]) -> Iterator[str]:
     yield "\n## Learning curves: MAE on a random fifth\n"
     yield f"| fitted | {' | '.join(errors)} |\n|{'---|' * (1 + len(errors))}"
     for s, size in enumerate(sizes):

@@ -28,7 +28,7 @@ from training.defect_rows import defect_rows, relative_features
 from training.executors import make_executor
 from training.fit import fit, penalty_groups
 from training.recipes.extrapolation import MODELS
-from training.recipes.fe_am04 import ALL, columns_of
+from training.recipes.fe_am04 import ALL, columns_of, entropy_rows_model
 from training.references.am04 import LATTICE_CONSTANT
 
 Array = NDArray[np.float64]
@@ -49,15 +49,15 @@ def site_statistics(frames: list[Atoms]) -> list[TSQR]:
 
 
 def fitted(
-    totals: tuple[Array, Array], sites: TSQR | None, weight: float, parts: tuple[int, ...]
+    totals: tuple[Array, Array], sites: TSQR, weight: float, parts: tuple[int, ...]
 ) -> LinearModel:
-    """Model of totals, and of sites where there are any.
+    """Model of totals and of sites.
 
     Parameters
     ----------
     totals : tuple of ndarray, shapes (n, K of `ALL`) and (n,)
         Features and entropies, k_B.
-    sites : TSQR or None
+    sites : TSQR
         Rows of the sites, features of `ALL`.
     weight : float
         Of those.
@@ -70,9 +70,8 @@ def fitted(
     columns = columns_of(parts)
     statistics = TSQR(len(columns))
     statistics.update(totals[0][:, columns], totals[1])
-    if sites is not None:
-        triangle = sites.factor()  # stands for the rows of all sites
-        statistics.update(triangle[:, columns], triangle[:, -1], np.full(len(triangle), weight))
+    triangle = sites.factor()  # stands for the rows of all sites
+    statistics.update(triangle[:, columns], triangle[:, -1], np.full(len(triangle), weight))
     return fit(statistics, penalty_groups(ALL, parts))
 
 
@@ -102,8 +101,8 @@ def with_and_without(
         return float(np.abs(model.predict(features[~kept][:, columns]) - entropy[~kept]).mean())
 
     weight = min(WEIGHTS, key=error)
-    totals = features, entropy
-    return fitted(totals, None, 0.0, parts), fitted(totals, reduce(add, sites), weight, parts)
+    with_sites = fitted((features, entropy), reduce(add, sites), weight, parts)
+    return entropy_rows_model(features[:, columns], entropy, parts), with_sites
 
 
 def main() -> None:
