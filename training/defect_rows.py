@@ -3,14 +3,13 @@
     x = Σ_i φ_i − N φ_box,    y = E_f or S_f
 
 φ_box are the features of an atom of the perfect crystal in the strain of the defect's box, so that
-a row holds the defect alone. The strained crystals themselves give rows against the crystal at rest
-for the entropy: y = −3 ln(ω̄/ω̄_0) per atom.
+a row holds the defect alone.
 """
 
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +18,18 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 from tqdm import tqdm
 
-from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import supercell
 from thiry_calc.descriptors import Descriptor
 from thiry_calc.files import write_atomically
 from training.assemble import feature_sums
-from training.crystal import hbar_omega
 from training.database import kept_attempts, load_shard
-from training.perturbations import strain
 
 Array = NDArray[np.float64]
 
 _VERSION = 2  # of the rows kept in files
-_SIZE, _N_K = 7, 16  # cubic cells a side, wider than twice the range of a Hessian; k points
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,20 +89,24 @@ def relative_features(frames: Sequence[Atoms], descriptor: Descriptor, a0: float
 
 
 def defect_rows(
-    folder: str | Path, descriptor: Descriptor, a0: float, executor: Executor, seed: int
+    folders: Sequence[str | Path],
+    descriptor: Descriptor,
+    a0: float,
+    executor: Executor,
+    seed: int,
 ) -> DefectRows:
-    """Features and labels of a database of bcc defects, one tenth of it held out.
+    """Features and labels of databases of bcc defects, one tenth of all held out.
 
     The rows of each shard are kept beside the database, in ``features``, so that an interrupted run
     resumes and another model on the same descriptors starts at once.
 
     Parameters
     ----------
-    folder : str or Path
-        Of a database (`training.database`).
+    folders : sequence of str or Path
+        Of databases (`training.database`). What a later one repeats of an earlier one is left out.
     descriptor : Descriptor
     a0 : float
-        Lattice constant of the database, Å.
+        Lattice constant of the databases, Å.
     executor : Executor
     seed : int
         Chooses the tenth.
@@ -115,14 +115,16 @@ def defect_rows(
     -------
     DefectRows
     """
-    folder = Path(folder).expanduser()
-    (folder / "features").mkdir(exist_ok=True)
     tasks = [
         executor.submit(_shard_rows, folder, name, tuple(kept), descriptor, a0)
+        for folder in (Path(f).expanduser() for f in folders)
         for name, kept in kept_attempts(folder).items()
     ]
     pieces = [task.result() for task in tqdm(tasks, desc="database", unit="shard")]
     joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    if len(folders) > 1:
+        new = ~repeats(joined["formation_energy_eV"], joined["formation_entropy_kB"])
+        joined = {key: values[new] for key, values in joined.items()}
     n = len(joined["features"])
     held_out = np.zeros(n, dtype=bool)
     held_out[np.random.default_rng(seed).permutation(n)[: n // 10]] = True
@@ -136,61 +138,67 @@ def defect_rows(
     )
 
 
+def repeats(energy: Array, entropy: Array) -> NDArray[np.bool_]:
+    """Tell which configurations have the energy and entropy of an earlier one.
+
+    Parameters
+    ----------
+    energy, entropy : ndarray, shape (n,)
+        Of formation, eV and k_B. Two relaxations of one defect in one box agree to 1e-6; different
+        ones within 1e-4 eV and 1e-3 k_B of each other are rare enough to be lost.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    points = np.stack([energy / 1e-4, entropy / 1e-3], axis=1)
+    later = np.zeros(len(points), dtype=bool)
+    pairs = KDTree(points).query_pairs(1.0, p=np.inf, output_type="ndarray")
+    later[pairs.max(axis=1, initial=0)] = len(pairs) > 0
+    return later
+
+
 def _shard_rows(
     folder: Path, name: str, kept: tuple[int, ...], descriptor: Descriptor, a0: float
 ) -> dict[str, NDArray[Any]]:
     """Rows of one shard, from its file or (in a worker) anew."""
-    key = json.dumps([_VERSION, descriptor.to_dict(), a0, kept], sort_keys=True)
-    path = folder / "features" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
-    if path.exists():
-        with np.load(path, allow_pickle=False) as data:
-            return {key: data[key] for key in data.files}
-    frames = load_shard(folder, name, kept)
-    rows: dict[str, Any] = {"features": relative_features(frames, descriptor, a0)}
-    for label in ("formation_energy_eV", "formation_entropy_kB", "family", "group"):
-        rows[label] = np.array([atoms.info[label] for atoms in frames])
-    buffer = io.BytesIO()
-    np.savez(buffer, **rows)
-    write_atomically(path, buffer.getvalue())
-    return rows
+
+    def rows() -> dict[str, NDArray[Any]]:
+        frames = load_shard(folder, name, kept)
+        labels = ("formation_energy_eV", "formation_entropy_kB", "family", "group")
+        return {"features": relative_features(frames, descriptor, a0)} | {
+            label: np.array([atoms.info[label] for atoms in frames]) for label in labels
+        }
+
+    return kept_in_file(folder, name, [_VERSION, descriptor.to_dict(), a0, kept], rows)
 
 
-def strained_crystals(
-    calc: Any, a0: float, descriptor: Descriptor, n_atoms: int, count: int, seed: int
-) -> tuple[Array, Array]:
-    """Rows of the perfect bcc crystal under random strains of up to 2 %.
+def kept_in_file(
+    folder: Path, name: str, key: list[Any], make: Callable[[], dict[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
+    """Arrays of a shard, made once and kept in the sub-folder ``features`` of the database.
 
     Parameters
     ----------
-    calc : Calculator
-        The reference potential, with ``get_hessian``.
-    a0 : float
-        Å.
-    descriptor : Descriptor
-    n_atoms : int
-        Atoms that a row stands for.
-    count : int
-        Number of strains.
-    seed : int
+    folder : Path
+    name : str
+        Of the shard.
+    key : list
+        What the arrays depend on, JSON-compatible.
+    make : callable
 
     Returns
     -------
-    features : ndarray, shape (count, K)
-    entropy : ndarray, shape (count,)
-        −3 ln(ω̄ / ω̄_0) per atom times `n_atoms`, k_B.
+    dict of str to ndarray
     """
-    rng = np.random.default_rng(seed)
-    rest = supercell(a0, _SIZE)
-    zero, phi_0 = _log_frequency(rest, calc, a0), descriptor.values(rest)[0]
-    features, entropy = [], []
-    for _ in tqdm(range(count), desc="strained crystals"):
-        cell = supercell(a0, _SIZE)
-        strain(cell, 0.02, rng)
-        entropy.append(-3 * n_atoms * (_log_frequency(cell, calc, a0) - zero))
-        features.append(n_atoms * (descriptor.values(cell)[0] - phi_0))
-    return np.array(features), np.array(entropy)
-
-
-def _log_frequency(crystal: Atoms, calc: Any, a0: float) -> float:
-    box = crystal_of_box(crystal, "bcc", a0, crystal.symbols[0])
-    return float(np.log(hbar_omega(box, calc, _N_K)))
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    path = folder / "features" / f"{name}-{digest[:16]}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as data:
+            return {key: data[key] for key in data.files}
+    arrays = make()
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+    return arrays

@@ -200,3 +200,18 @@ def test_memory_does_not_grow_with_rows():
         stats.update(X, y)
         sizes.add(sum(a.nbytes for a in stats.__dict__.values() if isinstance(a, np.ndarray)))
     assert max(sizes) < 10 * 8 * max(9**2, 64 * 9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_repeated_rows_are_rows_given_again(kind):
+    X, y, s = rows(30, 4)
+    stats = built(kind, X, y, s)
+    thrice = stats + stats + stats
+    again = stats.repeated(3)
+    np.testing.assert_allclose(again.gram, thrice.gram, rtol=1e-12)
+    np.testing.assert_allclose(again.factor(), thrice.factor(), rtol=1e-9, atol=1e-9)
+    assert again.n == thrice.n == 90
+    assert again.weight2 == pytest.approx(thrice.weight2)
+    assert stats.repeated(0.01).n == 1
+    with pytest.raises(ValueError, match="cannot count 0 times"):
+        stats.repeated(0)

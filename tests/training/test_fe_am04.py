@@ -2,22 +2,17 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from thiry_calc.defects import build, supercell
+from thiry_calc.linear import TSQR
 from training.database import load_database
-from training.defect_rows import DefectRows, defect_rows, relative_features, strained_crystals
+from training.defect_rows import DefectRows, defect_rows, relative_features, repeats
 from training.executors import make_executor
 from training.generate import generate
 from training.recipe import read_recipe
-from training.recipes.fe_am04 import (
-    ALL,
-    PARTS,
-    PUBLISHED,
-    SHARED,
-    TEST,
-    TRAIN,
-    columns_of,
-    fit_entropy,
-)
+from training.recipes.fe_am04 import TEST, TRAIN
+from training.recipes.fe_am04_entropy import EntropyRows, counts_of, fit_entropy
+from training.recipes.fe_am04_parts import ALL, PARTS, PUBLISHED, SHARED, columns_of
 from training.references.am04 import AM04, LATTICE_CONSTANT
+from training.strained_crystals import expansion_row, strained_crystals
 
 K = ALL.n_features
 
@@ -54,12 +49,12 @@ def test_rows_are_relative_to_the_crystal_of_the_same_box():
 def test_rows_of_a_database_are_kept_and_found_again(tmp_path, recipe_file, monkeypatch):
     with make_executor(0) as executor:
         generate(read_recipe(recipe_file(24, (2, 3), strained=4)), executor)
-        first = defect_rows(tmp_path / "database", PARTS[1], LATTICE_CONSTANT, executor, seed=1)
-        other = defect_rows(tmp_path / "database", PARTS[2], LATTICE_CONSTANT, executor, seed=1)
+        first = defect_rows([tmp_path / "database"], PARTS[1], LATTICE_CONSTANT, executor, seed=1)
+        other = defect_rows([tmp_path / "database"], PARTS[2], LATTICE_CONSTANT, executor, seed=1)
         frames = load_database(tmp_path / "database")
         expected = relative_features(frames, PARTS[1], LATTICE_CONSTANT)
         monkeypatch.setattr("training.defect_rows.relative_features", None)  # must not be called
-        again = defect_rows(tmp_path / "database", PARTS[1], LATTICE_CONSTANT, executor, seed=1)
+        again = defect_rows([tmp_path / "database"], PARTS[1], LATTICE_CONSTANT, executor, seed=1)
     assert other.features.shape[1] == PARTS[2].n_features
     np.testing.assert_array_equal(first.features, expected)
     np.testing.assert_array_equal(again.features, expected)
@@ -81,15 +76,37 @@ def test_entropy_fit_recovers_a_linear_law_with_held_out_rows_untouched():
     entropy = features @ w
     entropy[held_out] = 1e6  # must not matter
     data = DefectRows(features, entropy, entropy, ["mixed"] * 400, ["V1"] * 400, held_out)
-    bulk = (np.zeros((1, K)), np.zeros(1))
-    model = fit_entropy(data, ~held_out, bulk, PUBLISHED)
+    rows = EntropyRows(data, TSQR(K), {"gradient": _random_rows(rng, w), "sites": _noise(rng)})
+    times = counts_of(rows, PUBLISHED)
+    assert "sites" not in times  # they know nothing of the law
+    model = fit_entropy(rows, ~held_out, PUBLISHED, times)
     np.testing.assert_allclose(model.coefficients, w[descriptor_columns], atol=1e-4)
+
+
+def _random_rows(rng, w):
+    X = rng.normal(size=(900, K))
+    return TSQR(K).update(X, X @ w)
+
+
+def _noise(rng):
+    return TSQR(K).update(rng.normal(size=(900, K)), 100 * rng.normal(size=900))
+
+
+def test_a_configuration_found_again_is_known_by_energy_and_entropy():
+    energy = np.array([1.0, 2.0, 1.00005, 1.0, 3.0])
+    entropy = np.array([5.0, 5.0, 5.0005, 6.0, 5.0])
+    np.testing.assert_array_equal(repeats(energy, entropy), [False, False, True, False, False])
+    assert not repeats(energy[:2], entropy[:2]).any()
 
 
 def test_strained_crystals_expand_into_higher_entropy():
     features, entropy = strained_crystals(AM04(), LATTICE_CONSTANT, ALL, 1024, count=3, seed=1)
     assert features.shape == (3, K)
     assert np.abs(entropy).max() < 300  # 3γΔV/Ω per atom with γ near 2 and strains of 2 %
+    features, entropy = expansion_row(AM04(), LATTICE_CONSTANT, ALL, 1024)
+    assert features.shape == (1, K)
+    # γ = 0.24 of AM04 at rest: 3γ ΔV/V per atom with ΔV/V = 0.012
+    np.testing.assert_allclose(entropy, 3 * 0.24 * 0.012 * 1024, rtol=0.1)
 
 
 def test_tests_and_training_cover_the_same_families():

@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 
-from thiry_calc.linear import TSQR
 from training.defect_rows import DefectRows
 from training.recipes.entropy_report import folds_of, learning_curves, needed, sections, unstrained
-from training.recipes.extrapolation import MODELS
-from training.recipes.fe_am04 import ALL, ENTROPY, columns_of
-from training.recipes.site_labels import with_and_without
+from training.recipes.fe_am04_parts import ALL, MODELS
 from training.report import extrapolation_plot, learning_plot
 
 N = 400
@@ -56,29 +53,6 @@ def test_the_report_finds_the_model_that_fits(data):
 )
 def test_configurations_needed_for_the_error_of_the_thesis(errors, found):
     assert found in needed(np.array([100.0, 200.0, 400.0]), np.array(errors))
-
-
-def test_site_rows_help_where_totals_are_few():
-    rng = np.random.default_rng(1)
-    weights = np.zeros(ALL.n_features)
-    weights[columns_of(ENTROPY)] = rng.normal(size=len(columns_of(ENTROPY)))
-    features, sites = [], []
-    for _ in range(20):
-        rows = rng.normal(size=(60, ALL.n_features))
-        statistics = TSQR(ALL.n_features)
-        statistics.update(rows, rows @ weights)
-        sites.append(statistics)
-        features.append(rows.sum(axis=0))
-    features = np.array(features)
-    entropy = features @ weights
-    without, with_sites = with_and_without(features, entropy, sites, ENTROPY)
-    new = rng.normal(size=(50, ALL.n_features))
-    exact = new @ weights
-    errors = [
-        np.abs(model.predict(new[:, columns_of(ENTROPY)]) - exact).mean()
-        for model in (without, with_sites)
-    ]
-    assert errors[1] < 0.01 * errors[0]
 
 
 def test_figures_are_written(tmp_path):

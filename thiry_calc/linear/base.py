@@ -11,7 +11,7 @@ is available, and with it, for any w, ``Σ s_i² |x_i·w − y_i|² = |R w − z
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +36,8 @@ class Statistics(ABC):
     weight2 : float
         Σ s_i², the divisor of a weighted mean square.
     """
+
+    _power: ClassVar[float]  # of a repetition of the rows, in the state
 
     def __init__(self, n_features: int, n_targets: int = 1) -> None:
         if n_features < 1 or n_targets < 1:
@@ -206,6 +208,31 @@ class Statistics(ABC):
         part._set_state(self._selected(np.r_[index, self.n_features : self.width]))
         part.n, part.weight2 = self.n, self.weight2
         return part
+
+    def repeated(self, times: float) -> Self:
+        """Return the statistics as though each row had been given that often.
+
+        Parameters
+        ----------
+        times : float
+            Above 0; fractions let many correlated rows count as the few they are worth.
+
+        Returns
+        -------
+        Self
+            With n and `weight2` multiplied, n being rounded up.
+
+        Raises
+        ------
+        ValueError
+            For a number that is not positive.
+        """
+        if not 0 < times < np.inf:
+            raise ValueError(f"rows cannot count {times} times; give a number above 0")
+        more = type(self)(self.n_features, self.n_targets)
+        more._set_state(self._state() * times**self._power)
+        more.n, more.weight2 = int(np.ceil(times * self.n)), times * self.weight2
+        return more
 
     # ---- what they tell
 

@@ -67,6 +67,8 @@ class TSQR(Statistics):
     factorisation of 2 (K+T)² operations a row.
     """
 
+    _power = 0.5
+
     def __init__(self, n_features: int, n_targets: int = 1) -> None:
         super().__init__(n_features, n_targets)
         self._triangle = np.zeros((self.width, self.width), order="F")
@@ -118,6 +120,8 @@ class Gram(Statistics):
     The factor comes from a Cholesky (or, where singular, an eigenvalue) decomposition at each
     call: singular values below 1e-8 of the largest are lost, as with all normal equations.
     """
+
+    _power = 1.0
 
     def __init__(self, n_features: int, n_targets: int = 1) -> None:
         super().__init__(n_features, n_targets)

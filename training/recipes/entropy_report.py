@@ -1,6 +1,6 @@
 """What the learned entropy is worth: the thesis's table, learning curves, worst cases, coverage.
 
-    python -m training.recipes.entropy_report --workers 2 [--database ~/.cache/...]
+    python -m training.recipes.entropy_report --workers 2 [--databases ~/.cache/... ...]
 
 Compares the published Angular Fourier Series, the power spectrum and the shipped model on the
 unstrained configurations of a database: five random folds, whole families left out, and error
@@ -21,8 +21,7 @@ from thiry_calc.files import write_atomically
 from training.defect_rows import DefectRows, defect_rows
 from training.executors import make_executor
 from training.fit import calibrated
-from training.recipes.extrapolation import MODELS
-from training.recipes.fe_am04 import ALL, columns_of, entropy_rows_model
+from training.recipes.fe_am04_parts import ALL, MODELS, columns_of, entropy_rows_model
 from training.references.am04 import LATTICE_CONSTANT
 from training.report import learning_plot
 
@@ -239,12 +238,12 @@ def needed(sizes: Array, errors: Array) -> str:
 def main() -> None:
     """Write report and figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--database", default="~/.cache/thiry_calc/iron_entropy_3k")
+    parser.add_argument("--databases", nargs="+", default=["~/.cache/thiry_calc/iron_entropy_3k"])
     parser.add_argument("--output", type=Path, default=Path("potentials/Fe-AM04"))
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     with make_executor(args.workers) as executor:
-        data = unstrained(defect_rows(args.database, ALL, LATTICE_CONSTANT, executor, seed=1))
+        data = unstrained(defect_rows(args.databases, ALL, LATTICE_CONSTANT, executor, seed=1))
     with threadpool_limits(1):
         sizes, errors = learning_curves(data)
         text = "\n".join(sections(data, sizes, errors)) + "\n"

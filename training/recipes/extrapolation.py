@@ -4,9 +4,10 @@
     do thiry generate training/recipes/iron_${r/3k/entropy_3k}.toml --workers 2; done
     python -m training.recipes.extrapolation --workers 2
 
-Small defects and clusters whose entropy is at most 25 k_B, compact ones too, teach each model
-of `training.recipes.fe_am04`; 15 to 60 vacancies and interstitials at 3456 sites, close together or
-spread out, test it. Writes a table and the figure of the thesis, predicted against exact entropy.
+Small defects and clusters whose entropy is at most 25 k_B, compact ones too, teach each model of
+`training.recipes.fe_am04_parts`; 15 to 60 vacancies and interstitials at 3456 sites, close together
+or spread out, test it. Writes a table and the figure of the thesis, predicted against exact
+entropy.
 """
 
 import argparse
@@ -20,18 +21,13 @@ from thiry_calc.files import write_atomically
 from thiry_calc.linear import error_table
 from training.defect_rows import DefectRows, defect_rows
 from training.executors import make_executor
-from training.recipes.fe_am04 import ALL, ENTROPY, PUBLISHED, SHARED, columns_of, entropy_rows_model
+from training.recipes.fe_am04_parts import ALL, MODELS, columns_of, entropy_rows_model
 from training.references.am04 import LATTICE_CONSTANT
 from training.report import extrapolation_plot, markdown_table
 
 Array = NDArray[np.float64]
 
 LARGEST = 25.0  # k_B, of the entropies fitted
-MODELS = {
-    "AFS (published)": PUBLISHED,
-    "power spectrum + pair": SHARED,
-    "Fe-AM04": ENTROPY,
-}
 CACHE = Path("~/.cache/thiry_calc")
 FITTED = ("iron_clusters",)
 TESTED = ("iron_compact", "iron_dispersed")
@@ -47,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     with make_executor(args.workers) as executor:
         rows = {
-            folder.name: defect_rows(folder, ALL, LATTICE_CONSTANT, executor, seed=0)
+            folder.name: defect_rows([folder], ALL, LATTICE_CONSTANT, executor, seed=0)
             for folder in (args.database, *(args.clusters / name for name in FITTED + TESTED))
         }
     fitted = [data for name, data in rows.items() if name not in TESTED]

@@ -1,0 +1,110 @@
+"""What the labels of sites and gradients are worth: errors with and without, against the number.
+
+    thiry generate training/recipes/iron_sites.toml --workers 2
+    python -m training.recipes.local_labels --workers 2
+
+Models are fitted to the first n configurations of a database that has both labels, rows of sites
+and gradients counting as often as is best for the total of the fifth configuration each; the
+errors are those of the unstrained configurations of another database. Prints a table.
+"""
+
+import argparse
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from thiry_calc.linear import TSQR, LinearModel
+from training.defect_rows import defect_rows
+from training.executors import make_executor
+from training.fit import fit, penalty_groups
+from training.joint import choose_times, joint_statistics
+from training.local_rows import LocalRows, local_rows
+from training.recipes.fe_am04_parts import ALL, MODELS, columns_of
+from training.references.am04 import LATTICE_CONSTANT
+
+Array = NDArray[np.float64]
+
+SIZES = (10, 20, 40, 80, 120)
+LABELS: dict[str, tuple[str, ...]] = {
+    "totals": (),
+    "with sites": ("sites",),
+    "with gradients": ("gradient",),
+    "with both": ("gradient", "sites"),
+}
+
+
+def fitted(
+    features: Array,
+    entropy: Array,
+    local: Sequence[LocalRows],
+    kinds: Sequence[str],
+    parts: tuple[int, ...],
+) -> LinearModel:
+    """Model of totals and of some kinds of local rows.
+
+    Parameters
+    ----------
+    features, entropy : ndarray, shapes (n, K of `ALL`) and (n,)
+    local : sequence of LocalRows
+        Of the same configurations.
+    kinds : sequence of str
+        Among "sites" and "gradient".
+    parts : tuple of int
+
+    Returns
+    -------
+    LinearModel
+    """
+    columns, groups = columns_of(parts), penalty_groups(ALL, parts)
+    X, kept = features[:, columns], np.arange(len(entropy)) % 5 != 0
+
+    def rows(use: NDArray[np.bool_]) -> dict[str, TSQR]:
+        chosen = [one for one, taken in zip(local, use, strict=True) if taken]
+        return {
+            kind: reduce(add, (getattr(one, kind) for one in chosen)).subset(columns)
+            for kind in kinds
+        }
+
+    def totals(use: NDArray[np.bool_]) -> TSQR:
+        return TSQR(len(columns)).update(X[use], entropy[use])
+
+    times = choose_times(totals(kept), rows(kept), groups, (X[~kept], entropy[~kept]))
+    everything = np.ones(len(entropy), dtype=bool)
+    return fit(joint_statistics(totals(everything), rows(everything), times), groups)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--database", default="~/.cache/thiry_calc/iron_sites")
+    parser.add_argument("--test", default="~/.cache/thiry_calc/iron_entropy_3k")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    with make_executor(args.workers) as executor:
+        test = defect_rows([args.test], ALL, LATTICE_CONSTANT, executor, seed=0)
+        data = defect_rows([args.database], ALL, LATTICE_CONSTANT, executor, seed=0)
+        local = local_rows(args.database, ALL, LATTICE_CONSTANT, executor)
+    order = np.random.default_rng(args.seed).permutation(len(local))
+    features, entropy = data.features[order], data.formation_entropy[order]
+    local = [local[k] for k in order]
+    use = ~test.strained
+    with threadpool_limits(1):
+        print(f"{'MAE, k_B':24s}{'n':>5s}" + "".join(f"{title:>16s}" for title in LABELS))
+        for title, parts in MODELS.items():
+            X, y = test.features[use][:, columns_of(parts)], test.formation_entropy[use]
+            for n in (size for size in SIZES if size <= len(local)):
+                models = (
+                    fitted(features[:n], entropy[:n], local[:n], kinds, parts)
+                    for kinds in LABELS.values()
+                )
+                errors = [np.abs(model.predict(X) - y).mean() for model in models]
+                print(f"{title:24s}{n:5d}" + "".join(f"{e:16.3f}" for e in errors), flush=True)
+
+
+if __name__ == "__main__":
+    main()
