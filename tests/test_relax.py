@@ -31,6 +31,25 @@ class Anharmonic(Calculator):
         }
 
 
+class Smeared(Anharmonic):
+    """Its energy has another minimum than the free energy that forces derive from."""
+
+    implemented_properties = ("energy", "free_energy", "forces")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+        super().calculate(atoms, properties, system_changes)
+        free_energy = self.results["energy"]
+        self.results["free_energy"] = free_energy
+        self.results["energy"] = free_energy - 100.0 * self.atoms.positions.sum()
+
+
+def test_the_free_energy_is_followed_where_forces_derive_from_it():
+    atoms = Atoms("Fe6", positions=SITES + np.random.default_rng(1).normal(size=(6, 3)))
+    atoms.calc = Smeared()
+    assert relax(atoms, fmax=1e-8).converged
+    assert np.abs(atoms.positions - SITES).max() < 1e-5
+
+
 def test_an_ill_conditioned_minimum_is_found():
     atoms = Atoms("Fe6", positions=SITES + np.random.default_rng(0).normal(size=(6, 3)))
     atoms.calc = Anharmonic()

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from thiry_calc.check_structures import equivalents
 from thiry_calc.differences import jumps, richardson
 from thiry_calc.neighbors import VOIGT
+from thiry_calc.relax import potential_of_forces
 
 Array = NDArray[np.float64]
 
@@ -49,17 +50,14 @@ def evaluate(calc: BaseCalculator, atoms: Atoms) -> State:
     atoms = atoms.copy()
     atoms.calc = calc
     forces = atoms.get_forces(apply_constraint=False)
-    try:
-        value = atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
-    except PropertyNotImplementedError:
-        value = atoms.get_potential_energy(apply_constraint=False)
+    value = potential_of_forces(atoms)
     stress = None
     if atoms.cell.rank == 3 and atoms.pbc.all():
         try:
             stress = atoms.get_stress(voigt=False, apply_constraint=False)
         except PropertyNotImplementedError:
             stress = None
-    return State(float(value), forces, stress)
+    return State(value, forces, stress)
 
 
 def errors_of(

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import NDArray
 
 from thiry_calc.hessian import largest_norm, max_force
@@ -56,6 +57,26 @@ class Relaxation:
     lost: bool = False
 
 
+def potential_of_forces(atoms: Atoms) -> float:
+    """Energy that the forces derive from: ASE's ``free_energy`` where the calculator has one.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        With a calculator.
+
+    Returns
+    -------
+    float
+        eV.
+    """
+    try:
+        value = atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
+    except PropertyNotImplementedError:
+        value = atoms.get_potential_energy(apply_constraint=False)
+    return float(value)
+
+
 def relax(
     atoms: Atoms, fmax: float = 1e-4, max_steps: int = 600, closest: float = 1.0
 ) -> Relaxation:
@@ -82,14 +103,14 @@ def relax(
     ValueError
         When the calculator refuses the structure as it is given.
     """
-    atoms.get_potential_energy(apply_constraint=False)  # refuses here what it cannot treat
+    potential_of_forces(atoms)  # refuses here what it cannot treat
     lost, probe = False, Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc)
 
     def landscape(positions: Array) -> tuple[float, Array]:
         atoms.set_positions(positions, apply_constraint=False)
         try:
             forces = atoms.get_forces(apply_constraint=False)
-            return float(atoms.get_potential_energy(apply_constraint=False)), forces
+            return potential_of_forces(atoms), forces
         except ValueError:  # overlapping atoms
             return np.inf, np.zeros(positions.shape)
 
