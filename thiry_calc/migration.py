@@ -131,7 +131,7 @@ def vacancy_migration(
         When the vacancy or the saddle does not relax or has the wrong number of negative modes.
     """
     ends, jumper = _ends(make_calculator, perfect)
-    images = _band(make_calculator, *ends, n_images)
+    images = elastic_band(make_calculator, *ends, n_images)
     energies = np.array([image.get_potential_energy() for image in images])
     saddle = images[int(np.argmax(energies))]
     to_saddle(saddle, _FMAX)
@@ -154,6 +154,39 @@ def vacancy_migration(
     )
 
 
+def elastic_band(
+    make_calculator: Callable[[], Any], before: Atoms, after: Atoms, n_images: int = 7
+) -> list[Atoms]:
+    """Nudged elastic band from one minimum to another, its highest image near the saddle.
+
+    Of the energy; with `ThiryCalculator.as_free_energy` of A(T). The climbing image need not be
+    converged here, `thiry_calc.saddles.to_saddle` does that.
+
+    Parameters
+    ----------
+    make_calculator : callable
+        Makes an ASE calculator; each image has its own.
+    before, after : Atoms
+        Relaxed, the same atoms in the same order, with calculators.
+    n_images : int
+        Images between the two; odd for one in the middle.
+
+    Returns
+    -------
+    list of Atoms
+        The two given and those between.
+    """
+    images = [before, *(before.copy() for _ in range(n_images)), after]
+    for image in images[1:-1]:
+        image.calc = make_calculator()
+    band = NEB(images, k=1.0, climb=False, method="improvedtangent")
+    band.interpolate(mic=True)
+    for climb, fmax in ((False, 0.2), (True, 0.05)):
+        band.climb = climb
+        NEBOptimizer(band, logfile=None).run(fmax=fmax, steps=60)
+    return images
+
+
 def _ends(make_calculator: Callable[[], Any], perfect: Atoms) -> tuple[tuple[Atoms, Atoms], int]:
     """Relaxed vacancy before and after the jump, and the index of the atom that jumps."""
     distances = perfect.get_distances(0, range(1, len(perfect)), mic=True)
@@ -167,22 +200,6 @@ def _ends(make_calculator: Callable[[], Any], perfect: Atoms) -> tuple[tuple[Ato
         if not outcome.converged:
             raise RuntimeError(f"the vacancy for the migration path: {outcome.reason}")
     return (before, after), jumper - 1
-
-
-def _band(
-    make_calculator: Callable[[], Any], before: Atoms, after: Atoms, n_images: int
-) -> list[Atoms]:
-    """Nudged elastic band from one minimum to the other, its highest image near the saddle."""
-    images = [before, *(before.copy() for _ in range(n_images)), after]
-    for image in images[1:-1]:
-        image.calc = make_calculator()
-    band = NEB(images, k=1.0, climb=False, method="improvedtangent")
-    band.interpolate()
-    for climb, fmax in ((False, 0.2), (True, 0.05)):
-        band.climb = climb
-        # The climbing image need not be converged here: Newton's method does that.
-        NEBOptimizer(band, logfile=None).run(fmax=fmax, steps=60)
-    return images
 
 
 def _attempt(minimum: Atoms, saddle: Atoms, barrier: float) -> tuple[float, int, float]:
