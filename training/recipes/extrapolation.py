@@ -58,7 +58,11 @@ def main() -> None:
                 name.removeprefix("iron_"): model.predict(rows[name].features[:, columns])
                 for name in TESTED
             }
-    sections = [f"Fitted to {len(entropy)} configurations with S_f ≤ {LARGEST:g} k_B.\n"]
+    tested = np.concatenate(list(exact.values()))
+    sections = [
+        f"Fitted to {len(entropy)} configurations with S_f ≤ {LARGEST:g} k_B, tested on "
+        f"{len(tested)} from {tested.min():.0f} to {tested.max():.0f} k_B.\n"
+    ]
     for title, found in predictions.items():
         kinds = np.concatenate([[kind] * len(values) for kind, values in exact.items()])
         table = error_table(
