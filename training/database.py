@@ -192,27 +192,26 @@ def load_shard(folder: str | Path, name: str, kept: Sequence[int]) -> list[Atoms
 def write_frames(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Write a compressed extended xyz file per shard with anything left.
 
-    Those of an earlier recipe in this folder, which its index lists, are removed.
+    What the index of an earlier run lists is there already, and removed where it is not wanted.
 
     Parameters
     ----------
     outcomes : sequence of Outcome
     folder : Path
     """
-    groups: dict[str, list[Atoms]] = {}
+    earlier = kept_attempts(folder) if (folder / INDEX).exists() else {}
+    groups: dict[str, list[Attempt]] = {}
     for shard, attempt, _ in kept(outcomes):
-        groups.setdefault(shard.name, []).append(frame(attempt))
-    for name, frames in groups.items():
-        text = StringIO()
-        write(text, frames, format="extxyz")
-        contents = lzma.compress(text.getvalue().encode(), preset=1)
+        groups.setdefault(shard.name, []).append(attempt)
+    for name, attempts in groups.items():
         path = folder / f"{name}.xyz.xz"
-        if not path.exists() or path.read_bytes() != contents:
-            write_atomically(path, contents)
-    earlier = json.loads((folder / INDEX).read_text()) if (folder / INDEX).exists() else {}
-    for entry in earlier.get("shards", []):
-        if entry["name"] not in groups:
-            (folder / f"{entry['name']}.xyz.xz").unlink(missing_ok=True)
+        if path.exists() and earlier.get(name) == [attempt.index for attempt in attempts]:
+            continue
+        text = StringIO()
+        write(text, [frame(attempt) for attempt in attempts], format="extxyz")
+        write_atomically(path, lzma.compress(text.getvalue().encode(), preset=1))
+    for name in earlier.keys() - groups.keys():
+        (folder / f"{name}.xyz.xz").unlink(missing_ok=True)
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from training.references.am04 import LATTICE_CONSTANT
 
 Array = NDArray[np.float64]
 
-SIZES = (10, 20, 40, 80, 120)
+SIZES = (10, 20, 40, 80)
 LABELS: dict[str, tuple[str, ...]] = {
     "totals": (),
     "with sites": ("sites",),
