@@ -20,8 +20,13 @@ from tqdm import tqdm
 from thiry_calc.files import write_atomically
 from training.defect_rows import DefectRows, defect_rows
 from training.executors import make_executor
-from training.fit import calibrated
-from training.recipes.fe_am04_parts import ALL, MODELS, columns_of, entropy_rows_model
+from training.recipes.fe_am04_parts import (
+    ALL,
+    MODELS,
+    columns_of,
+    entropy_rows_model,
+    predicted,
+)
 from training.references.am04 import LATTICE_CONSTANT
 from training.report import learning_plot
 
@@ -68,9 +73,6 @@ def cross_validated(
 ) -> tuple[Array, Array]:
     """Predictions and std of models that have not seen the rows, each shape (n,).
 
-    The std of a fold is scaled to the errors of the fold before it, which its model has not seen
-    either, only where these are random; elsewhere to those of a tenth held out.
-
     Parameters
     ----------
     data : DefectRows
@@ -86,11 +88,7 @@ def cross_validated(
     predictions, std = np.empty(len(y)), np.empty(len(y))
     for k in tqdm(np.unique(fold), desc="folds", leave=False):
         out, use = fold == k, fold != k
-        model = entropy_rows_model(X[use], y[use], parts)
-        predictions[out] = model.predict(X[out])
-        tenth = use & (np.random.default_rng(1).permutation(len(y)) % 10 == 0)
-        without = entropy_rows_model(X[use & ~tenth], y[use & ~tenth], parts)
-        std[out] = calibrated(without, X[tenth], y[tenth]).std(X[out])
+        predictions[out], std[out] = predicted(X[use], y[use], X[out], parts)
     return predictions, std
 
 
@@ -179,8 +177,9 @@ def _models(data: DefectRows, tested: list[Tested]) -> Iterator[str]:
 def _groups(data: DefectRows, one: Tested) -> Iterator[str]:
     yield f"\n## {one.title} by family and number of defects, {one.scheme}\n"
     yield "| | n | MAE | largest | within 1 std | within 2 std |\n|---|---|---|---|---|---|"
-    for name in (*dict.fromkeys(data.family), *sorted(set(data.group))):
-        here = np.array([name in pair for pair in zip(data.family, data.group, strict=True)])
+    for name in ("all", *dict.fromkeys(data.family), *sorted(set(data.group))):
+        kinds = zip(data.family, data.group, strict=True)
+        here = np.array([name in ("all", *kind) for kind in kinds])
         e, s = np.abs(one.found - data.formation_entropy)[here], one.std[here]
         yield (
             f"| {name} | {here.sum()} | {e.mean():.4f} | {e.max():.2f} "

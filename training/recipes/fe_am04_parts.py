@@ -7,7 +7,7 @@ from thiry_calc.defects import supercell
 from thiry_calc.descriptors import AFS, Combined, LocalLogDet, Pair, PowerSpectrum
 from thiry_calc.linear import TSQR, LinearModel
 from training.effective_pair import effective_pair
-from training.fit import fit, penalty_groups
+from training.fit import calibrated, fit, penalty_groups
 from training.references.am04 import LATTICE_CONSTANT, AM04Functions
 
 Array = NDArray[np.float64]
@@ -55,3 +55,26 @@ def entropy_rows_model(features: Array, entropy: Array, parts: tuple[int, ...]) 
     LinearModel
     """
     return fit(TSQR(features.shape[1]).update(features, entropy), penalty_groups(ALL, parts))
+
+
+def predicted(
+    features: Array, entropy: Array, new: Array, parts: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """Predictions of such a model, and their std, scaled to the errors of a tenth left out.
+
+    Parameters
+    ----------
+    features, entropy : ndarray, shapes (n, K of the parts) and (n,)
+        To fit.
+    new : ndarray, shape (m, K of the parts)
+    parts : tuple of int
+
+    Returns
+    -------
+    predictions, std : ndarray, shape (m,)
+        k_B.
+    """
+    tenth = np.random.default_rng(1).permutation(len(entropy)) % 10 == 0
+    without = entropy_rows_model(features[~tenth], entropy[~tenth], parts)
+    std = calibrated(without, features[tenth], entropy[tenth]).std(new)
+    return entropy_rows_model(features, entropy, parts).predict(new), std
