@@ -6,6 +6,7 @@ counts a number of times (far below one) that validation on totals chooses.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,28 +39,42 @@ def joint_statistics(totals: TSQR, local: Mapping[str, TSQR], times: Mapping[str
     return totals
 
 
+class Fold(NamedTuple):
+    """One split into what is fitted and what validates.
+
+    Attributes
+    ----------
+    totals : TSQR
+        Fitted, of K features.
+    local : mapping of str to TSQR
+        Likewise, by kind.
+    X, y : ndarray, shapes (n, K) and (n,)
+        Totals that validate.
+    """
+
+    totals: TSQR
+    local: Mapping[str, TSQR]
+    X: Array
+    y: Array
+
+
 def choose_times(
-    totals: TSQR,
-    local: Mapping[str, TSQR],
+    folds: Sequence[Fold],
     groups: NDArray[np.int64],
-    validation: tuple[Array, Array],
     slack: float = 0.0,
     choices: Sequence[float] = TIMES,
 ) -> dict[str, float]:
     """How often rows of each kind should count.
 
-    One kind after the other, beginning with the first: the largest number whose error on totals
-    that are not fitted is within `slack` of the best, no rows of the kind being a choice too.
+    One kind after the other, beginning with the first: the largest number whose mean absolute error
+    of the totals that validate is within `slack` of the best, no rows of the kind being a choice
+    too.
 
     Parameters
     ----------
-    totals : TSQR
-    local : mapping of str to TSQR
-        By kind, of the same K features.
+    folds : sequence of Fold
     groups : ndarray, shape (K,)
         Of penalties.
-    validation : tuple of ndarray, shapes (n, K) and (n,)
-        Totals not among those above.
     slack : float
         Relative.
     choices : sequence of float
@@ -69,12 +84,18 @@ def choose_times(
     dict of str to float
         Of the kinds that count.
     """
-    X, y = validation
+
+    def error(times: dict[str, float]) -> float:
+        misses = [
+            fit(joint_statistics(fold.totals, fold.local, times), groups).predict(fold.X) - fold.y
+            for fold in folds
+        ]
+        return float(np.abs(np.concatenate(misses)).mean())
+
     times: dict[str, float] = {}
-    for kind in local:
+    for kind in folds[0].local:
         trials = [times] + [times | {kind: number} for number in sorted(choices)]
-        models = (fit(joint_statistics(totals, local, trial), groups) for trial in trials)
-        errors = [float(np.abs(model.predict(X) - y).mean()) for model in models]
+        errors = [error(trial) for trial in trials]
         good = [t for t, e in zip(trials, errors, strict=True) if e <= (1 + slack) * min(errors)]
         times = good[-1]
     return times

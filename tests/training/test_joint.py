@@ -11,7 +11,7 @@ from training.database import load_database
 from training.defect_rows import defect_rows
 from training.executors import make_executor
 from training.generate import generate
-from training.joint import choose_times, joint_statistics
+from training.joint import Fold, choose_times, joint_statistics
 from training.local_rows import local_rows
 from training.recipe import read_recipe
 from training.recipes.fe_am04_parts import ALL, ENTROPY, columns_of
@@ -38,20 +38,21 @@ def test_rows_that_help_count_and_rows_that_mislead_do_not(law):
     groups = np.zeros(K, dtype=int)
     totals = TSQR(K).update(*law(40, noise=1.0))
     good, bad = TSQR(K).update(*law(500, noise=0.1)), TSQR(K).update(*law(500, noise=300.0))
-    times = choose_times(totals, {"good": good, "bad": bad}, groups, law(60))
+    times = choose_times([Fold(totals, {"good": good, "bad": bad}, *law(60))], groups)
     assert list(times) == ["good"]
     joined = joint_statistics(totals, {"good": good}, times)
     assert joined.n == 40 + np.ceil(500 * times["good"])
-    assert choose_times(totals, {}, groups, law(60)) == {}
+    assert choose_times([Fold(totals, {}, *law(60))], groups) == {}
     assert joint_statistics(totals, {}, {}) is totals
 
 
 def test_slack_lets_rows_count_that_cost_little(law):
-    groups, validation = np.zeros(K, dtype=int), law(60)
+    groups = np.zeros(K, dtype=int)
     totals = TSQR(K).update(*law(200, noise=0.01))
     other = {"other": TSQR(K).update(*law(500, noise=1.0))}
-    strict = choose_times(totals, other, groups, validation)
-    loose = choose_times(totals, other, groups, validation, slack=100.0)
+    folds = [Fold(totals, other, *law(60)) for _ in range(2)]
+    strict = choose_times(folds, groups)
+    loose = choose_times(folds, groups, slack=100.0)
     assert strict.get("other", 0.0) < loose["other"] == 1.0
 
 

@@ -10,7 +10,7 @@ from thiry_calc.linear import TSQR, LinearModel, error_table
 from thiry_calc.linear.errors import ErrorTable
 from training.defect_rows import DefectRows
 from training.fit import calibrated, fit, penalty_groups
-from training.joint import choose_times, joint_statistics
+from training.joint import Fold, choose_times, joint_statistics
 from training.recipes.fe_am04_parts import ALL, columns_of
 
 Array = NDArray[np.float64]
@@ -100,13 +100,13 @@ def counts_of(rows: EntropyRows, parts: tuple[int, ...]) -> dict[str, float]:
     columns, data = columns_of(parts), rows.defects
     fifth = np.random.default_rng(2).permutation(len(data.held_out)) % 5 == 0
     test = fifth & ~data.held_out & ~data.strained
-    return choose_times(
+    fold = Fold(
         total_statistics(rows, ~fifth & ~data.held_out, parts),
         {kind: statistics.subset(columns) for kind, statistics in rows.local.items()},
-        penalty_groups(ALL, parts),
-        (data.features[test][:, columns], data.formation_entropy[test]),
-        SLACK,
+        data.features[test][:, columns],
+        data.formation_entropy[test],
     )
+    return choose_times([fold], penalty_groups(ALL, parts), SLACK)
 
 
 def cross_validated_entropy(

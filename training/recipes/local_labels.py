@@ -4,13 +4,14 @@
     python -m training.recipes.local_labels --workers 2
 
 Models are fitted to the first n configurations of a database that has both labels, rows of sites
-and gradients counting as often as is best for the total of the fifth configuration each; the
-errors are those of the unstrained configurations of another database. Prints a table.
+and gradients counting as often as is best for the totals in five-fold cross-validation; the errors
+are those of the unstrained configurations of another database. Prints a table.
 """
 
 import argparse
 from collections.abc import Sequence
 from functools import reduce
+from itertools import compress
 from operator import add
 
 import numpy as np
@@ -21,14 +22,14 @@ from thiry_calc.linear import TSQR, LinearModel
 from training.defect_rows import defect_rows
 from training.executors import make_executor
 from training.fit import fit, penalty_groups
-from training.joint import choose_times, joint_statistics
+from training.joint import Fold, choose_times, joint_statistics
 from training.local_rows import LocalRows, local_rows
 from training.recipes.fe_am04_parts import ALL, MODELS, columns_of
 from training.references.am04 import LATTICE_CONSTANT
 
 Array = NDArray[np.float64]
 
-SIZES = (10, 20, 40, 80)
+SIZES, FOLDS = (10, 20, 40, 80), 5
 LABELS: dict[str, tuple[str, ...]] = {
     "totals": (),
     "with sites": ("sites",),
@@ -60,21 +61,17 @@ def fitted(
     LinearModel
     """
     columns, groups = columns_of(parts), penalty_groups(ALL, parts)
-    X, kept = features[:, columns], np.arange(len(entropy)) % 5 != 0
+    X = features[:, columns]
+    own = {kind: [getattr(one, kind).subset(columns) for one in local] for kind in kinds}
 
-    def rows(use: NDArray[np.bool_]) -> dict[str, TSQR]:
-        chosen = [one for one, taken in zip(local, use, strict=True) if taken]
-        return {
-            kind: reduce(add, (getattr(one, kind) for one in chosen)).subset(columns)
-            for kind in kinds
-        }
+    def rows(use: NDArray[np.bool_]) -> tuple[TSQR, dict[str, TSQR]]:
+        totals = TSQR(len(columns)).update(X[use], entropy[use])
+        return totals, {kind: reduce(add, compress(all_, use)) for kind, all_ in own.items()}
 
-    def totals(use: NDArray[np.bool_]) -> TSQR:
-        return TSQR(len(columns)).update(X[use], entropy[use])
-
-    times = choose_times(totals(kept), rows(kept), groups, (X[~kept], entropy[~kept]))
-    everything = np.ones(len(entropy), dtype=bool)
-    return fit(joint_statistics(totals(everything), rows(everything), times), groups)
+    part = np.arange(len(entropy)) % FOLDS
+    folds = [Fold(*rows(part != k), X[part == k], entropy[part == k]) for k in range(FOLDS)]
+    totals, everything = rows(part >= 0)
+    return fit(joint_statistics(totals, everything, choose_times(folds, groups)), groups)
 
 
 def main() -> None:
