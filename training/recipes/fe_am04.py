@@ -1,6 +1,6 @@
 """The shipped models Fe-AM04 and Fe-AM04-AFS: energy and formation entropy of iron, one command.
 
-    for r in entropy_3k entropy_31k clusters saddles sites
+    for r in entropy_3k clusters saddles sites
     do thiry generate training/recipes/iron_$r.toml --workers 2; done
     python -m training.recipes.fe_am04 --workers 2
 
@@ -72,7 +72,7 @@ SIGMA_EXPANSION = 0.1  # k_B at 1024 sites, of its slope: expanded less compress
 # rounding. With 1, the terms of an atom's energy add up to 500 eV in modulus.
 PENALTY_ENERGY = 1.0
 BULK_STRAINS, BULK_ATOMS = 60, 1024
-TOTALS = ("iron_entropy_3k", "iron_entropy_31k", "iron_clusters", "iron_saddles")
+TOTALS = ("iron_entropy_3k", "iron_clusters", "iron_saddles")
 LOCAL = "iron_sites"
 LEVERAGE_FRAMES = 200  # relaxed defects among which the largest leverage is sought
 
@@ -270,7 +270,7 @@ def main() -> None:
             entropy.predict(data.features[held][:, columns_of(parts)]),
             folder / "parity_entropy.png",
         )
-        write_model(potential, tables, len(training), int((~held).sum()), folder)
+        write_model(potential, tables, len(training), int((~held).sum()), times, folder)
 
 
 if __name__ == "__main__":

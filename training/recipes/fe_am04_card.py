@@ -26,6 +26,7 @@ def write_model(
     tables: Mapping[str, ErrorTable],
     n_energy: int,
     n_entropy: int,
+    times: Mapping[str, float],
     folder: Path,
 ) -> None:
     """Write a model's file, card and reference values.
@@ -37,12 +38,15 @@ def write_model(
         Title, with the unit in brackets, and errors.
     n_energy, n_entropy : int
         Structures that the two targets were fitted to.
+    times : mapping of str to float
+        How often rows of sites and gradients count.
     folder : Path
     """
     info = {
         "purpose": "defects of bcc iron: energies, formation entropies, free energies",
         "reference": "AM04, J. Phys.: Condens. Matter 16, S2629 (2004), analytic form",
         "entropy_training_configurations": n_entropy,
+        "local_rows_count": dict(times),
         "mae": {title: table["all"]["mae"] for title, table in tables.items()},
     }
     final = replace(potential, info=info)
@@ -59,6 +63,7 @@ def write_model(
         entropy=_described(final, "entropy"),
         n_energy=n_energy,
         n_entropy=n_entropy,
+        local=", ".join(f"{kind} ({number:g} times)" for kind, number in times.items()) or "none",
         r_cut=final.cutoff,
         a0=LATTICE_CONSTANT,
         tables=sections,
@@ -120,25 +125,26 @@ Energy and vibrational formation entropy of bcc iron and its defects, learned fr
 potential AM04 (Ackland, Mendelev, Srolovitz, Han, Barashev, J. Phys.: Condens. Matter 16, S2629
 (2004)) in its analytic form.
 
-**For**: free-energy scans of vacancies, interstitials and small clusters (1-4 defects) in bcc iron
+**For**: free-energy scans of vacancies, interstitials and their clusters (1-12 defects) in bcc iron
 at constant volume, lattice constant {a0} Å. A model of AM04, not of experiment. In cells strained
 by up to 2 % the energies hold; the entropies there err several times more (see the tables).
-**Not for**: surfaces, cracks, grain boundaries, collision cascades, other phases; compact clusters
-of more than 4 defects extrapolate. Pairs down to 1.1 Å were in the training, so that relaxations
+**Not for**: surfaces, cracks, grain boundaries, collision cascades, other phases. Pairs down to 1.1 Å were in the training, so that relaxations
 find their way down from bad starts; energies of such pairs are rough. `energy_std`, `entropy_std`
 and `leverage` tell when a structure is far from the training data; the two std are scaled to the
 errors of held-out unstrained defects, 68 % of which lie within one.
 
-The entropy holds at minima of the energy. Its gradient was not fitted, so that relaxations on A(T)
-run out of the training data above a few hundred kelvin. Nor was the Hessian of the energy.
+The entropy holds at minima of the energy and at saddles of first order. Its gradient was fitted at
+minima; a relaxation on A(T) means something as long as the exact Hessian would stay positive, which
+for soft defects it does not. The Hessian of the energy was not fitted.
 {note}
 - energy: {energy};
   {n_energy} structures with forces and stresses, and the formation energies of the relaxed defects
 - entropy: {entropy};
-  {n_entropy} relaxed defects with exact entropies, and strained perfect crystals
+  {n_entropy} relaxed defects and saddles with exact entropies, strained perfect crystals;
+  rows of sites and gradients beside them: {local}
 - cutoff {r_cut} Å; classical harmonic entropies
-- made by `thiry generate training/recipes/iron_entropy_3k.toml` and
-  `python -m training.recipes.fe_am04`
+- made by `thiry generate` with the recipes iron_entropy_3k, iron_clusters, iron_saddles
+  and iron_sites, and `python -m training.recipes.fe_am04`
 
 The structures of the standard scan are not among the training data. Parity plots stand beside this
 file.
