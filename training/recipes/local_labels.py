@@ -5,7 +5,7 @@
 
 Models are fitted to the first n configurations of a database that has both labels, rows of sites
 and gradients counting as often as is best for the totals in five-fold cross-validation; the errors
-are those of the unstrained configurations of another database. Prints a table.
+are those of the unstrained configurations of another database. Writes ``local_labels.md``.
 """
 
 import argparse
@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from functools import reduce
 from itertools import compress
 from operator import add
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from thiry_calc.files import write_atomically
 from thiry_calc.linear import TSQR, LinearModel
 from training.defect_rows import defect_rows
 from training.executors import make_executor
@@ -75,10 +77,11 @@ def fitted(
 
 
 def main() -> None:
-    """Print the table."""
+    """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--database", default="~/.cache/thiry_calc/iron_sites")
     parser.add_argument("--test", default="~/.cache/thiry_calc/iron_entropy_3k")
+    parser.add_argument("--output", type=Path, default=Path("potentials/Fe-AM04"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -90,8 +93,11 @@ def main() -> None:
     features, entropy = data.features[order], data.formation_entropy[order]
     local = [local[k] for k in order]
     use = ~test.strained
+    lines = [
+        f"| MAE, k_B | configurations | {' | '.join(LABELS)} |",
+        f"|---|---|{'---|' * len(LABELS)}",
+    ]
     with threadpool_limits(1):
-        print(f"{'MAE, k_B':24s}{'n':>5s}" + "".join(f"{title:>16s}" for title in LABELS))
         for title, parts in MODELS.items():
             X, y = test.features[use][:, columns_of(parts)], test.formation_entropy[use]
             for n in (size for size in SIZES if size <= len(local)):
@@ -100,7 +106,10 @@ def main() -> None:
                     for kinds in LABELS.values()
                 )
                 errors = [np.abs(model.predict(X) - y).mean() for model in models]
-                print(f"{title:24s}{n:5d}" + "".join(f"{e:16.3f}" for e in errors), flush=True)
+                lines.append(f"| {title} | {n} | {' | '.join(f'{e:.3f}' for e in errors)} |")
+                print(lines[-1], flush=True)
+    args.output.mkdir(parents=True, exist_ok=True)
+    write_atomically(args.output / "local_labels.md", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
