@@ -129,10 +129,10 @@ potential AM04 (Ackland, Mendelev, Srolovitz, Han, Barashev, J. Phys.: Condens. 
 at constant volume, lattice constant {a0} Å. A model of AM04, not of experiment. In cells strained
 by up to 2 % the energies hold; the entropies there err several times more (see the tables).
 **Not for**: surfaces, cracks, grain boundaries, collision cascades, other phases. Pairs down to
-1.1 Å were in the training, so that relaxations find their way down from bad starts; energies of such
-pairs are rough. `energy_std`, `entropy_std` and `leverage` tell when a structure is far from the
-training data; the two std are scaled to the errors of held-out unstrained defects, 68 % of which lie
-within one.
+1.1 Å were in the training, so that relaxations find their way down from bad starts; energies of
+such pairs are rough. `energy_std`, `entropy_std` and `leverage` tell when a structure is far from
+the training data; the two std are scaled to the errors of held-out unstrained defects, 68 % of
+which lie within one.
 
 The entropy holds at minima of the energy and at saddles of first order. Its gradient was fitted at
 minima; a relaxation on A(T) means something as long as the exact Hessian would stay positive, which
