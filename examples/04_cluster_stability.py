@@ -10,6 +10,9 @@
 #     python 04_cluster_stability.py --size 8 --largest 8 # 1024 sites: several minutes
 #     python 04_cluster_stability.py --size 8 --largest 8 --table Fe_M07.eam.fs     # M07
 #
+# What the last two draw stands beside this script: cluster_stability_AM04.png and _M07.png. With
+# M07, C15 is the most stable cluster from three interstitials on, at all temperatures.
+#
 # M07 is the potential of the C15 papers (Marinica, Willaime and Crocombette, Phys. Rev. Lett. 108,
 # 025501 (2012)); its table comes from OpenKIM, MO_466808877130.
 
@@ -74,7 +77,7 @@ for n in COUNTS:
         )
 
 # %% [markdown]
-# A_f(T) = E_f − k_B T S_f of each kind, and where the lowest one changes.
+# A_f(T) = E_f − k_B T S_f of each kind at fixed volume, and where the lowest one changes.
 
 # %%
 K_B = 8.617333e-5
@@ -84,7 +87,11 @@ free = {
     for key, found in clusters.items()
 }
 for n in COUNTS:
-    lowest = [min(KINDS, key=lambda kind: free[kind, n][k]) for k in range(len(temperatures))]
+    lowest = [min(KINDS, key=lambda kind: free[kind, n][0])]
+    for k in range(1, len(temperatures)):
+        best = min(KINDS, key=lambda kind: free[kind, n][k])
+        same = free[lowest[-1], n][k] < free[best, n][k] + 1e-3  # eV: starts that met in one state
+        lowest.append(lowest[-1] if same else best)
     changes = [k for k in range(1, len(lowest)) if lowest[k] != lowest[k - 1]]
     story = [
         KINDS[lowest[0]],
