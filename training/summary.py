@@ -6,6 +6,7 @@ The only module of the generator that imports matplotlib, lazily.
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,17 @@ def summarize(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
             name: _statistics([x.formation_entropy_kB for x in labels])
             for name, labels in sorted(groups.items())
         },
+        "sha256": _checksum(outcomes),
     }
+
+
+def _checksum(outcomes: Sequence[Outcome]) -> str:
+    """Digest of what was kept, to compare databases: labels to 1e-4, for machines differ by less."""
+    lines = sorted(
+        f"{shard.name} {attempt.index} {x.formation_energy:.4f} {x.formation_entropy_kB:.4f}"
+        for shard, attempt, x in kept(outcomes)
+    )
+    return sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _fates(fates: Counter[str]) -> dict[str, Any]:
