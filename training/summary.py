@@ -57,7 +57,7 @@ def summarize(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _checksum(outcomes: Sequence[Outcome]) -> str:
-    """Digest of what was kept, to compare databases: labels to 1e-4, for machines differ by less."""
+    """Digest of the labels kept, to 1e-4 (machines differ by less), to compare databases."""
     lines = sorted(
         f"{shard.name} {attempt.index} {x.formation_energy:.4f} {x.formation_entropy_kB:.4f}"
         for shard, attempt, x in kept(outcomes)
