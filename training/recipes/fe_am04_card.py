@@ -64,6 +64,7 @@ def write_model(
         n_energy=n_energy,
         n_entropy=n_entropy,
         local=", ".join(f"{kind} ({number:g} times)" for kind, number in times.items()) or "none",
+        gradient=GRADIENT if "gradient" in times else NO_GRADIENT,
         r_cut=final.cutoff,
         a0=LATTICE_CONSTANT,
         tables=sections,
@@ -119,6 +120,12 @@ network of springs, those of the effective pair potential u = φ + 2 F'(ρ_0) ψ
 reference potential's own functions. Power spectrum and pair alone err by four times as much.
 """
 
+GRADIENT = """Its gradient was fitted at
+minima; a relaxation on A(T) means something as long as the exact Hessian would stay positive, which
+for soft defects it does not."""
+NO_GRADIENT = """Its gradient was not
+fitted: do not relax on A(T)."""
+
 CARD = """# {name}
 
 Energy and vibrational formation entropy of bcc iron and its defects, learned from the embedded-atom
@@ -134,9 +141,8 @@ such pairs are rough. `energy_std`, `entropy_std` and `leverage` tell when a str
 the training data; the two std are scaled to the errors of held-out unstrained defects, 68 % of
 which lie within one.
 
-The entropy holds at minima of the energy and at saddles of first order. Its gradient was fitted at
-minima; a relaxation on A(T) means something as long as the exact Hessian would stay positive, which
-for soft defects it does not. The Hessian of the energy was not fitted.
+The entropy holds at minima of the energy and at saddles of first order. {gradient} The Hessian of
+the energy was not fitted.
 {note}
 - energy: {energy};
   {n_energy} structures with forces and stresses, and the formation energies of the relaxed defects
