@@ -7,7 +7,13 @@ from thiry_calc.defects import supercell
 from thiry_calc.descriptors import LocalLogDet, make_descriptor
 from thiry_calc.descriptors.local_log_det import spline_basis
 from thiry_calc.differences import richardson
-from thiry_calc.neighbors import neighbors_of, pair_forces_to_forces, strain_derivative
+from thiry_calc.local_hessian import local_hessian
+from thiry_calc.neighbors import (
+    neighbors_of,
+    pair_forces_to_forces,
+    strain_derivative,
+    sublist,
+)
 
 R_CUT, R_MIN, A0 = 4.6, 1.6, 2.87
 
@@ -170,3 +176,36 @@ def test_round_trip_and_bad_input():
         LocalLogDet(4.0, 1.5, (np.nan,), ((1.0, 2.0),))
     with pytest.raises(ValueError, match="core"):
         LocalLogDet(4.0, 1.5, (1.0,), ((1.0, 2.0),), core=(3.0, 3.0))
+
+
+@pytest.fixture
+def short_sighted():
+    """Springs of the first shell alone: most of a box is out of the sight of an atom."""
+    return LocalLogDet(2.7, 1.6, tuple(np.linspace(1, 0, 8) ** 3), ((0.1, 0.2), (2.3, 2.7)))
+
+
+def test_hessian_where_some_atoms_have_no_part_in_it(short_sighted):
+    atoms = supercell(A0, 6)
+    atoms.positions += np.random.default_rng(2).normal(scale=0.02, size=atoms.positions.shape)
+    weights = np.array([1.0, -0.7])
+    nl = neighbors_of(atoms, short_sighted.cutoff + 0.01)
+    hessian = local_hessian(short_sighted, nl, weights).toarray()
+
+    def forces(x, row=7):
+        moved = atoms.copy()
+        moved.positions[row // 3, row % 3] += x
+        nl = neighbors_of(moved, short_sighted.cutoff)
+        slopes = short_sighted.pull(nl, weights)[1]
+        return pair_forces_to_forces(nl.first, nl.neighbor, slopes).ravel()
+
+    expected = -richardson(forces, 1e-4, 3)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(hessian[7], expected, atol=1e-6 * scale)
+    assert (np.abs(expected) < 1e-9 * scale).mean() > 0.3  # there are such atoms
+
+
+def test_a_list_without_the_neighbours_lists_is_refused(short_sighted):
+    nl = neighbors_of(supercell(A0, 6), short_sighted.cutoff)
+    part = sublist(nl, np.arange(5), hops=1)[2]
+    with pytest.raises(ValueError, match="hops=2"):
+        short_sighted.values(part)

@@ -1,6 +1,7 @@
 """Files are written whole or not at all: under another name in their folder, then renamed."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         In the same folder, with the same ending, by which writers know the format.
     """
     path = Path(path)
-    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    unique = f"{os.getpid()}-{secrets.token_hex(4)}"  # on every node of a cluster
+    partial = path.with_name(f".{unique}.partial.{path.name}")
     try:
         yield partial
         os.replace(partial, path)

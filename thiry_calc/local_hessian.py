@@ -1,6 +1,6 @@
 """Hessian of a local model by differences that re-evaluate only what changed.
 
-When atom a moves by ±h only the centres within the cutoff of a change their energy (within two
+When atom a moves by ±h only the centres within the cutoff of a change their site value (within two
 steps from neighbour to neighbour, for descriptors of two `hops`), so
 
     H_ab = −{8 [F_b(R_a + h) − F_b(R_a − h)] − [F_b(R_a + 2h) − F_b(R_a − 2h)]} / 12h
@@ -69,10 +69,10 @@ def _column(
 ) -> tuple[NDArray[np.int64], Array]:
     """Atoms b that feel atom a, shape (B,), and the blocks H_ba, shape (B, 3, 3)."""
     centers = np.array([a])
-    for _ in range(2 * descriptor.hops - 1):  # all whose pairs enter a site value that changes
+    for _ in range(descriptor.hops):  # all whose site values change
         lists = [nl.neighbor[nl.first[i] : nl.first[i + 1]] for i in centers]
         centers = np.unique(np.concatenate([centers, *lists]))
-    atoms, _, part = sublist(nl, centers, hops=1)
+    atoms, _, part = sublist(nl, centers, descriptor.hops)
     i, j = part.center, part.neighbor
     # how D_ij changes when atom a moves; pairs of a with its own images keep D
     moves = (atoms[j] == a).astype(float) - (atoms[i] == a)

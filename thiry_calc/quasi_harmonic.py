@@ -26,11 +26,13 @@ from thiry_calc.elasticity import (
     image_energy,
     relaxation_strain,
 )
+from thiry_calc.relax import relax
 
 Array = NDArray[np.float64]
 
 _LARGEST_STRAIN = 0.02  # of the search for a(T): that of the training data
 _STEP = 1e-3  # relative volume, of γ; temperature step in units of T of α
+_FMAX = 2e-5  # eV/Å: the dipoles are subtracted
 _SLOPE_TEMPERATURE = 10.0  # K: ΔA is nearly linear in T
 
 
@@ -160,17 +162,26 @@ def image_entropy_kB(atoms: Atoms, calc: ThiryCalculator, crystal: Atoms) -> flo
     Parameters
     ----------
     atoms, calc, crystal
-        As in `pressure_free`.
+        As in `pressure_free`; copies are relaxed on E and A(T), for the dipole follows the atoms.
 
     Returns
     -------
     float
         k_B, −∂ΔA/∂T of the image energy: subtract it from S_f of the box.
+
+    Raises
+    ------
+    RuntimeError
+        When the defect does not relax.
     """
     energies = []
     for t in (None, _SLOPE_TEMPERATURE):
-        work = _with_temperature(calc, t)
-        dipole = dipole_tensor(atoms, work, crystal)
+        work, relaxed = _with_temperature(calc, t), atoms.copy()
+        relaxed.calc = work
+        outcome = relax(relaxed, _FMAX)
+        if not outcome.converged:
+            raise RuntimeError(f"the defect at {t or 0:g} K: {outcome.reason}")
+        dipole = dipole_tensor(relaxed, work, crystal)
         energies.append(image_energy(dipole, elastic_constants(crystal, work), atoms.cell.array))
     return -(energies[1] - energies[0]) / (units.kB * _SLOPE_TEMPERATURE)
 

@@ -86,10 +86,11 @@ def to_saddle(atoms: Atoms, fmax: float = 1e-4, max_steps: int = 30) -> None:
         largest = np.linalg.norm(shift, axis=1).max()
         atoms.set_positions(atoms.positions + shift * min(1.0, _MAX_STEP / largest))
         last = force
-    raise RuntimeError(
-        f"the saddle did not converge (largest force {max_force(atoms):.2g} eV/Å); the potential "
-        "is not smooth enough there, or the start was too far"
-    )
+    if max_force(atoms) >= fmax:
+        raise RuntimeError(
+            f"the saddle did not converge (largest force {max_force(atoms):.2g} eV/Å); the "
+            "potential is not smooth enough there, or the start was too far"
+        )
 
 
 def attempt_frequency(

@@ -200,6 +200,7 @@ def write_frames(outcomes: Sequence[Outcome], folder: Path) -> None:
     folder : Path
     """
     earlier = kept_attempts(folder) if (folder / INDEX).exists() else {}
+    (folder / INDEX).unlink(missing_ok=True)  # it would not be true of what is written now
     groups: dict[str, list[Attempt]] = {}
     for shard, attempt, _ in kept(outcomes):
         groups.setdefault(shard.name, []).append(attempt)

@@ -56,7 +56,8 @@ def generate(
     RuntimeError
         When a shard is damaged, or an attempt fails in an unforeseen way.
     """
-    folder = Path(recipe.folder).expanduser() if folder is None else folder
+    folder = Path(recipe.folder) if folder is None else folder
+    folder = folder.expanduser().resolve()  # for workers whose working directory is another
     raw = folder / RAW
     bulk_of(recipe, recipe.sizes[0])  # fails here, in one sentence, rather than in every worker
     raw.mkdir(parents=True, exist_ok=True)

@@ -179,7 +179,7 @@ def read_recipe(path: str | Path) -> Recipe:
     table = Path(path).parent / recipe.file
     if not table.is_file():
         raise FileNotFoundError(2, "no such potential table", str(table))
-    return Recipe(**{**vars(recipe), "file": str(table)})
+    return Recipe(**{**vars(recipe), "file": str(table.resolve())})
 
 
 def parse_recipe(document: Mapping[str, Any]) -> Recipe:
@@ -197,7 +197,7 @@ def parse_recipe(document: Mapping[str, Any]) -> Recipe:
     Raises
     ------
     ValueError
-        Unknown, missing or wrong keys; families without defects.
+        Unknown, missing or wrong keys; families without defects; labels that saddles do not have.
     """
 
     def table(schema: dict[str, Key]) -> Checker:
@@ -214,15 +214,21 @@ def parse_recipe(document: Mapping[str, Any]) -> Recipe:
         },
         "the recipe",
     )
+    labels = set(top["hessian"]["labels"])
+    if labels - {"total"} and any(family.kind == "saddle" for family in top["family"]):
+        raise ValueError(
+            f"saddles have no label {min(labels - {'total'})!r}; give families of saddles a recipe "
+            "of their own, with total alone"
+        )
     return Recipe(
         **top["reference"],
         **top["cells"],
         families=top["family"],
         method=top["hessian"]["method"],
         distance=top["hessian"]["distance"],
-        eigenvalues="eigenvalues" in top["hessian"]["labels"],
-        sites="sites" in top["hessian"]["labels"],
-        gradient="gradient" in top["hessian"]["labels"],
+        eigenvalues="eigenvalues" in labels,
+        sites="sites" in labels,
+        gradient="gradient" in labels,
         **top["output"],
     )
 

@@ -34,7 +34,7 @@ def test_a_killed_worker_loses_and_repeats_nothing(cluster, tmp_path, recipe_fil
         killed.append(next(iter(cluster.workers.values())).pid)
         os.kill(killed[0], signal.SIGKILL)
 
-    assassin = Thread(target=kill_one)
+    assassin = Thread(target=kill_one, daemon=True)
     assassin.start()
     with connect(cluster.scheduler_address) as executor:
         summary = generate(recipe, executor)

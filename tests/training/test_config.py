@@ -58,6 +58,7 @@ def test_defaults_fill_in():
         ({"family__vacancies": 2}, r"expected \[lowest, highest\]"),
         ({"family__vacancies": [0, 0]}, "no vacancies and no interstitials"),
         ({"family__kind": "mixed"}, "at least one vacancy and one interstitial"),
+        ({"family__kind": "saddle", "hessian__labels": ["total", "sites"]}, "no label 'sites'"),
         ({"family__radius": [-3.2, 9.0]}, "expected 0.5 to 100 Å"),
         ({"family__radius": ["a", "b"]}, "expected a number in Å"),
         ({"family__count": 0}, "expected 1 or more"),

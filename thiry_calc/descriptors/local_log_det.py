@@ -147,6 +147,11 @@ class LocalLogDet(HyperParameters):
 
     def _evaluate(self, nl: NeighborList, mixed: Array) -> tuple[Array, Array]:
         """Features (N, K), and the pair forces of a mixture of them."""
+        if nl.neighbor[: nl.first[nl.n_sites]].max(initial=-1) >= len(nl.first) - 1:
+            raise ValueError(
+                "the neighbours of some sites have no neighbour lists of their own; cut the list "
+                "with sublist(..., hops=2)"
+            )
         own = on_site(nl.first, nl.vectors, *self._tables)
         values, pair_forces, on_pairs, on_centers = local_log_dets(
             nl.first_of_sites, nl.neighbor, nl.vectors, own, *self._tables,

@@ -138,8 +138,7 @@ by up to 2 % the energies hold; the entropies there err several times more (see 
 **Not for**: surfaces, cracks, grain boundaries, collision cascades, other phases. Pairs down to
 1.1 Å were in the training, so that relaxations find their way down from bad starts; energies of
 such pairs are rough. `energy_std`, `entropy_std` and `leverage` tell when a structure is far from
-the training data; the two std are scaled to the errors of held-out unstrained defects, 68 % of
-which lie within one.
+the training data; the two std are scaled to the errors of held-out unstrained defects.
 
 The entropy holds at minima of the energy and at saddles of first order. {gradient} The Hessian of
 the energy was not fitted.

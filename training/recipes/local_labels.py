@@ -5,7 +5,7 @@
 
 Models are fitted to the first n configurations of a database that has both labels, rows of sites
 and gradients counting as often as is best for the totals in five-fold cross-validation; the errors
-are those of the unstrained configurations of another database. Writes ``local_labels.md``.
+are those of other unstrained configurations, of another database. Writes ``local_labels.md``.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from thiry_calc.files import write_atomically
 from thiry_calc.linear import TSQR, LinearModel
-from training.defect_rows import defect_rows
+from training.defect_rows import defect_rows, repeats
 from training.executors import make_executor
 from training.fit import fit, penalty_groups
 from training.joint import Fold, choose_times, joint_statistics
@@ -92,7 +92,11 @@ def main() -> None:
     order = np.random.default_rng(args.seed).permutation(len(local))
     features, entropy = data.features[order], data.formation_entropy[order]
     local = [local[k] for k in order]
-    use = ~test.strained
+    both = [
+        np.concatenate([getattr(rows, label) for rows in (data, test)])
+        for label in ("formation_energy", "formation_entropy")
+    ]
+    use = ~test.strained & ~repeats(*both)[len(local) :]
     lines = [
         f"| MAE, k_B | configurations | {' | '.join(LABELS)} |",
         f"|---|---|{'---|' * len(LABELS)}",

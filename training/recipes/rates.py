@@ -4,7 +4,9 @@
 
 Paths of AM04 by a nudged elastic band, its saddle by Newton's method, Vineyard's prefactor from the
 formation entropies of minimum and saddle. The model is asked twice: for the entropies of AM04's own
-structures, and for everything, at its own minima and saddles. Writes ``rates.md``.
+structures, and for everything, at its own minima and saddles. Γ is that of crossing one saddle:
+where two of them flank a shallow minimum (the vacancy of AM04), half of the crossings return.
+Writes ``rates.md``.
 """
 
 import argparse
@@ -29,6 +31,7 @@ Array = NDArray[np.float64]
 
 FMAX = 1e-5  # eV/Å
 TEMPERATURES = (300, 600, 900)  # K
+SOFT = 1e-3  # eV/Å², what a zero mode may be off
 HALF = 0.3  # a0, half a dumbbell before relaxation
 
 
@@ -167,16 +170,25 @@ def learned_rates(
     Returns
     -------
     tuple of Rate
+
+    Raises
+    ------
+    RuntimeError
+        When its minimum does not relax or its saddle is none of first order.
     """
     unstable = float(lowest_modes(get_hessian(saddle, AM04()), 1)[0][0])
     given = _rate(_entropy(minimum, calc), _entropy(saddle, calc), exact.barrier, unstable)
     low, high = minimum.copy(), saddle.copy()
     low.calc = high.calc = calc
-    relax(low, 1e-4)
+    outcome = relax(low, 1e-4)
+    if not outcome.converged:
+        raise RuntimeError(f"the minimum of the model: {outcome.reason}")
     energy = low.get_potential_energy()
     to_saddle(high)
     barrier = high.get_potential_energy() - energy
-    unstable = float(lowest_modes(get_hessian(high), 1)[0][0])
+    unstable, second = (float(v) for v in lowest_modes(get_hessian(high), 2)[0])
+    if second < -SOFT:
+        raise RuntimeError(f"the model's saddle has a second negative mode, {second:g} eV/Å²")
     return given, _rate(_entropy(low, calc), _entropy(high, calc), barrier, unstable)
 
 
@@ -203,7 +215,8 @@ def table(rates: dict[str, dict[str, Rate]]) -> str:
                 f"| {name} | {source} | {rate.barrier:.3f} | {rate.entropy_minimum:.3f} "
                 f"| {rate.entropy_saddle:.3f} | {1e-12 * rate.attempt_frequency:.1f} |{values}"
             )
-    return "\n".join(lines) + "\n"
+    lines += ["", "Γ of crossing one saddle; of two about a shallow minimum, halve it.", ""]
+    return "\n".join(lines)
 
 
 def main() -> None:
