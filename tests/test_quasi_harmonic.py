@@ -66,7 +66,19 @@ def test_zero_pressure_against_a_relaxed_cell(calc, name, volume, bar):
     change = np.subtract(after, before)
     assert found.energy_change_eV == pytest.approx(change[0], abs=0.003)
     assert found.entropy_change_kB == pytest.approx(change[1], abs=bar)
-    assert abs(image_entropy_kB(atoms, calc, supercell(A0, 2))) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "bar"), [("vacancy", 2.608, 0.008), ("dumbbell_110", 1.943, 0.08)]
+)
+def test_without_images_small_boxes_give_the_limit_of_large_ones(calc, name, limit, bar):
+    """The limits are S_f of boxes of 6 and 7 cells, extrapolated in 1/N."""
+    atoms = build(name, A0, 5)
+    atoms.calc = calc
+    assert relax(atoms, 1e-4).converged
+    raw = calc.get_property("formation_entropy", atoms)
+    assert abs(raw - limit) > 1.5 * bar
+    assert raw - image_entropy_kB(atoms, calc, supercell(A0, 1)) == pytest.approx(limit, abs=bar)
 
 
 def test_what_expands_too_far_is_refused(calc):
