@@ -12,8 +12,9 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -32,6 +33,22 @@ Array = NDArray[np.float64]
 _VERSION = 2  # of the rows kept in files
 
 
+class Source(NamedTuple):
+    """Where a configuration lies: `training.database.load_shard` takes it from there.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the database.
+    shard : str
+    attempt : int
+    """
+
+    folder: Path
+    shard: str
+    attempt: int
+
+
 @dataclass(frozen=True, eq=False)
 class DefectRows:
     """Relaxed defects of a database as rows of the linear problem.
@@ -44,6 +61,7 @@ class DefectRows:
     family, group : list of str
         Of `training.database.frame`.
     held_out : ndarray of bool, shape (n,)
+    source : list of Source
     """
 
     features: Array
@@ -52,6 +70,7 @@ class DefectRows:
     family: list[str]
     group: list[str]
     held_out: NDArray[np.bool_]
+    source: list[Source]
 
     @property
     def strained(self) -> NDArray[np.bool_]:
@@ -115,16 +134,19 @@ def defect_rows(
     -------
     DefectRows
     """
-    tasks = [
-        executor.submit(_shard_rows, folder, name, tuple(kept), descriptor, a0)
+    shards = [
+        (folder, name, tuple(kept))
         for folder in (Path(f).expanduser() for f in folders)
         for name, kept in kept_attempts(folder).items()
     ]
+    tasks = [executor.submit(_shard_rows, *shard, descriptor, a0) for shard in shards]
     pieces = [task.result() for task in tqdm(tasks, desc="database", unit="shard")]
     joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    source = [Source(folder, name, k) for folder, name, kept in shards for k in kept]
     if len(folders) > 1:
         new = ~repeats(joined["formation_energy_eV"], joined["formation_entropy_kB"])
         joined = {key: values[new] for key, values in joined.items()}
+        source = list(compress(source, new))
     n = len(joined["features"])
     held_out = np.zeros(n, dtype=bool)
     held_out[np.random.default_rng(seed).permutation(n)[: n // 10]] = True
@@ -135,6 +157,7 @@ def defect_rows(
         joined["family"].tolist(),
         joined["group"].tolist(),
         held_out,
+        source,
     )
 
 

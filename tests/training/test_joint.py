@@ -14,7 +14,7 @@ from training.generate import generate
 from training.joint import Fold, choose_times, joint_statistics
 from training.local_rows import local_rows
 from training.recipe import read_recipe
-from training.recipes.fe_am04_parts import ALL, ENTROPY, columns_of
+from training.recipes.fe_am04_parts import ALL, PUBLISHED, columns_of
 from training.recipes.local_labels import fitted
 from training.references.am04 import LATTICE_CONSTANT
 
@@ -102,7 +102,7 @@ class _Rows:
 
 def test_site_rows_help_where_totals_are_few():
     rng = np.random.default_rng(1)
-    w, columns = np.zeros(ALL.n_features), columns_of(ENTROPY)
+    w, columns = np.zeros(ALL.n_features), columns_of(PUBLISHED)
     w[columns] = rng.normal(size=len(columns))
     rows = rng.normal(size=(20, 60, ALL.n_features))
     features = rows.sum(axis=1)
@@ -110,6 +110,6 @@ def test_site_rows_help_where_totals_are_few():
     new = rng.normal(size=(50, ALL.n_features))
     errors = []
     for kinds in ((), ("sites",)):
-        model = fitted(features, features @ w, local, kinds, ENTROPY)
+        model = fitted(features, features @ w, local, kinds, PUBLISHED)
         errors.append(np.abs(model.predict(new[:, columns]) - new @ w).mean())
     assert errors[1] < 0.01 * errors[0]

@@ -1,10 +1,20 @@
 """Reports of the learned entropy: what they compute from rows, and their figures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from training.defect_rows import DefectRows
-from training.recipes.entropy_report import folds_of, learning_curves, needed, sections, unstrained
+from training.defect_rows import DefectRows, Source
+from training.recipes import entropy_report
+from training.recipes.entropy_report import (
+    SCHEMES,
+    folds_of,
+    learning_curves,
+    needed,
+    sections,
+    unstrained,
+)
 from training.recipes.fe_am04_parts import ALL, MODELS
 from training.report import extrapolation_plot, learning_plot
 
@@ -21,7 +31,9 @@ def data():
     entropy = features @ weights + 0.01 * rng.normal(size=N)
     family = ["random_cluster"] * 200 + ["annealed"] * 150 + ["strained"] * 50
     group = ["I2", "V3"] * (N // 2)
-    return DefectRows(features, entropy, entropy, family, group, np.zeros(N, dtype=bool))
+    none = np.zeros(N, dtype=bool)
+    source = [Source(Path("database"), "shard", k) for k in range(N)]
+    return DefectRows(features, entropy, entropy, family, group, none, source)
 
 
 def test_strained_rows_are_left_out_of_the_report(data):
@@ -29,16 +41,22 @@ def test_strained_rows_are_left_out_of_the_report(data):
     assert len(rows.formation_entropy) == 350
     assert set(rows.family) == {"random_cluster", "annealed"}
     np.testing.assert_array_equal(rows.features, data.features[:350])
+    assert rows.source == data.source[:350]
     assert list(np.bincount(folds_of(rows, "random folds"))) == [70] * 5
     assert list(np.bincount(folds_of(rows, "families left out"))) == [150, 200]
 
 
-def test_the_report_finds_the_model_that_fits(data):
+def test_the_report_finds_the_model_that_fits(data, monkeypatch):
+    for name, fewer in (("FOLDS", 2), ("REPEATS", 1), ("SIZES", 3)):
+        monkeypatch.setattr(entropy_report, name, fewer)
+    monkeypatch.delitem(MODELS, "power spectrum + pair")
     rows = unstrained(data)
     sizes, errors = learning_curves(rows)
     assert errors["Fe-AM04"][-1].mean() < 0.1 * errors["AFS (published)"][-1].mean()
     text = "\n".join(sections(rows, sizes, errors))
-    assert text.count("| Fe-AM04 |") >= 2
+    for title in MODELS:
+        for scheme in SCHEMES:
+            assert text.count(f"| {title} | {scheme} |") == 1
     assert "## The 10 largest errors" in text
     assert "0.18 k_B" in text
 

@@ -18,7 +18,7 @@ atoms one after the other, those already counted held as well, such terms give �
 (the chain rule of Gaussians). One conditional entropy per atom knows the force constants and the
 logarithm, which polynomials of the neighbour density learn slowly; a linear model does the rest.
 
-A change of position is felt by s_i within r_out + r_cut (`reach`), not only within the list of
+A change of position is felt by s_i within r_out + r_cut, not only within the list of
 neighbours of i. u is a spline of degree 9 on equal intervals (so smooth that S has a Hessian, which
 is five derivatives further on), with a ninefold zero at r_cut, below r_min continued by its first
 piece. The elements are not told apart. Checked: against dense determinants, 1e-11; gradients, 2e-8.
@@ -118,11 +118,6 @@ class LocalLogDet(HyperParameters):
     def cutoff(self) -> float:
         """Length of the pairs it needs, Å."""
         return self.r_cut
-
-    @property
-    def reach(self) -> float:
-        """Distance from which a change of position is felt, Å."""
-        return self.r_cut + max(b for _, b in self.windows)
 
     @property
     def n_features(self) -> int:

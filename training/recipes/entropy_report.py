@@ -33,7 +33,7 @@ from training.report import learning_plot
 Array = NDArray[np.float64]
 
 SCHEMES = ("random folds", "families left out")
-FOLDS, REPEATS, WORST = 5, 3, 10
+FOLDS, REPEATS, SIZES, WORST = 5, 3, 8, 10
 THESIS = 0.18  # k_B, its error with 31,000 configurations
 TITLE = "Fe-AM04"  # the shipped one of MODELS
 
@@ -57,6 +57,7 @@ def unstrained(data: DefectRows) -> DefectRows:
         [data.family[k] for k in keep],
         [data.group[k] for k in keep],
         data.held_out[keep],
+        [data.source[k] for k in keep],
     )
 
 
@@ -101,14 +102,14 @@ def learning_curves(data: DefectRows) -> tuple[Array, dict[str, Array]]:
 
     Returns
     -------
-    sizes : ndarray, shape (n,)
-    errors : dict of str to ndarray, shape (n, REPEATS)
+    sizes : ndarray, shape (SIZES,)
+    errors : dict of str to ndarray, shape (SIZES, REPEATS)
         k_B.
     """
     y = data.formation_entropy
     test = folds_of(data, "random folds") == 0
     pool = np.flatnonzero(~test)
-    sizes = np.unique(np.geomspace(100, len(pool), 8).astype(int))
+    sizes = np.unique(np.geomspace(100, len(pool), SIZES).astype(int))
     errors = {title: np.empty((len(sizes), REPEATS)) for title in MODELS}
     for r in range(REPEATS):
         order = np.random.default_rng(r).permutation(pool)

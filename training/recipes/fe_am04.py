@@ -32,7 +32,7 @@ from thiry_calc.linear.errors import ErrorTable
 from thiry_calc.potential import Crystal, Potential, Target
 from training.assemble import Reference, Sigma, energy_statistics
 from training.crystal import hbar_omega
-from training.database import kept_attempts, load_shard
+from training.database import load_shard
 from training.defect_rows import DefectRows, defect_rows, repeats
 from training.energy_data import FAMILIES, label, make_family
 from training.energy_test import compare_energy
@@ -141,13 +141,12 @@ def _largest_leverage(
     )
 
 
-def sampled(folders: Iterable[Path], count: int, seed: int) -> list[Atoms]:
-    """Relaxed configurations chosen at random.
+def fitted_frames(data: DefectRows, count: int, seed: int) -> list[Atoms]:
+    """Relaxed configurations chosen at random among those not held out.
 
     Parameters
     ----------
-    folders : iterable of Path
-        Of databases.
+    data : DefectRows
     count : int
     seed : int
 
@@ -155,14 +154,9 @@ def sampled(folders: Iterable[Path], count: int, seed: int) -> list[Atoms]:
     -------
     list of Atoms
     """
-    everything = [
-        (folder, name, attempt)
-        for folder in folders
-        for name, kept in kept_attempts(folder).items()
-        for attempt in kept
-    ]
-    chosen = np.random.default_rng(seed).choice(len(everything), count, replace=False)
-    return [load_shard(everything[k][0], everything[k][1], [everything[k][2]])[0] for k in chosen]
+    chosen = np.random.default_rng(seed).choice(np.flatnonzero(~data.held_out), count, False)
+    sources = [data.source[k] for k in chosen]
+    return [load_shard(folder, shard, [attempt])[0] for folder, shard, attempt in sources]
 
 
 def entropy_rows(defects: DefectRows, folder: Path, executor: Executor, seed: int) -> EntropyRows:
@@ -232,7 +226,7 @@ def main() -> None:
         rows = entropy_rows(data, args.databases.expanduser() / LOCAL, executor, args.seed)
         training = make_frames(TRAIN, executor, args.seed)
         test = make_frames(TEST, executor, args.seed + 1)
-    sample = sampled(folders, LEVERAGE_FRAMES, args.seed)
+    sample = fitted_frames(data, LEVERAGE_FRAMES, args.seed)
     perfect = supercell(LATTICE_CONSTANT, 6)
     perfect.calc = AM04()
     phi_0 = ALL.values(perfect)[0]
