@@ -6,7 +6,7 @@ from thiry_calc.descriptors import Combined, Pair, PowerSpectrum
 from thiry_calc.linear import TSQR, ridge
 from training.assemble import Reference, Sigma, energy_statistics, feature_sums
 from training.energy_data import FAMILIES, label, make_family
-from training.fit import calibrated, fit, penalty_groups
+from training.fit import calibrated, fit, fit_heavy_tailed, penalty_groups
 from training.references.am04 import AM04, LATTICE_CONSTANT
 
 DESCRIPTOR = Combined((PowerSpectrum(4.0, 2, 2, elements=("Fe",)), Pair(4.0, 4, elements=("Fe",))))
@@ -67,6 +67,28 @@ def test_evidence_fit_keeps_its_covariance():
     model = fit(statistics, groups, min_noise=1e-6)
     assert model.leverage_factor.shape == (13, 13)
     np.testing.assert_allclose(model.coefficients, exact.w, rtol=1e-3)
+
+
+def test_heavy_tails_do_not_pull_the_fit():
+    rng = np.random.default_rng(0)
+    X, w = rng.normal(size=(600, 20)), rng.normal(size=20)
+    y = X @ w + 0.01 * rng.standard_t(1.5, size=600)
+    groups, tail = np.zeros(20, dtype=int), rng.normal(size=(3, 20))
+    prior = TSQR(20).update(tail, tail @ w)  # other rows, which keep their weight
+    seen = []
+
+    def weighted(weights):
+        seen.append(weights)
+        return TSQR(20).update(X, y, weights) + prior
+
+    robust = fit_heavy_tailed(weighted, X, y, groups)
+    plain = fit(weighted(np.ones(600)), groups)
+    errors = [np.abs(model.coefficients - w).max() for model in (robust, plain)]
+    assert errors[0] < 0.3 * errors[1]
+    np.testing.assert_array_equal(seen[0], 1.0)
+    np.testing.assert_allclose(seen[1].max(), np.sqrt(5 / 4), rtol=1e-3)  # where r = 0
+    exact = fit_heavy_tailed(lambda s: TSQR(20).update(X, X @ w, s), X, X @ w, groups)
+    np.testing.assert_allclose(exact.coefficients, w, rtol=1e-6)
 
 
 def test_calibrated_std_covers_the_errors():

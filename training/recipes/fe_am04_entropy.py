@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from thiry_calc.linear import TSQR, LinearModel, error_table
 from thiry_calc.linear.errors import ErrorTable
 from training.defect_rows import DefectRows
-from training.fit import calibrated, fit, penalty_groups
+from training.fit import calibrated, fit_heavy_tailed, penalty_groups
 from training.joint import Fold, choose_times, joint_statistics
 from training.recipes.fe_am04_parts import ALL, columns_of
 
 Array = NDArray[np.float64]
 
-WEIGHT_STRAINED = 0.3  # of defects in strained cells, whose entropies scatter several times more
 SLACK = 0.02  # relative error of totals that rows of gradients and sites may cost
 
 
@@ -37,7 +36,9 @@ class EntropyRows:
     local: Mapping[str, TSQR]
 
 
-def total_statistics(rows: EntropyRows, use: NDArray[np.bool_], parts: tuple[int, ...]) -> TSQR:
+def total_statistics(
+    rows: EntropyRows, use: NDArray[np.bool_], parts: tuple[int, ...], weights: Array | float = 1.0
+) -> TSQR:
     """Statistics of some of the defects and of the crystals, for some parts.
 
     Parameters
@@ -46,15 +47,16 @@ def total_statistics(rows: EntropyRows, use: NDArray[np.bool_], parts: tuple[int
     use : ndarray of bool
         Defects to fit.
     parts : tuple of int
+    weights : ndarray, or float
+        Of the defects to fit.
 
     Returns
     -------
     TSQR
     """
     columns, data = columns_of(parts), rows.defects
-    weight = np.where(data.strained[use], WEIGHT_STRAINED, 1.0)
     statistics = TSQR(len(columns))
-    statistics.update(data.features[use][:, columns], data.formation_entropy[use], weight)
+    statistics.update(data.features[use][:, columns], data.formation_entropy[use], weights)
     return statistics + rows.bulk.subset(columns)
 
 
@@ -79,10 +81,14 @@ def fit_entropy(
     """
     columns, data = columns_of(parts), rows.defects
     local = {kind: rows.local[kind].subset(columns) for kind in times}
-    statistics = joint_statistics(total_statistics(rows, use, parts), local, times)
-    model = fit(statistics, penalty_groups(ALL, parts))
+    X, y = data.features[:, columns], data.formation_entropy
+
+    def weighted(weights: Array) -> TSQR:
+        return joint_statistics(total_statistics(rows, use, parts, weights), local, times)
+
+    model = fit_heavy_tailed(weighted, X[use], y[use], penalty_groups(ALL, parts))
     test = data.held_out & ~data.strained
-    return calibrated(model, data.features[test][:, columns], data.formation_entropy[test])
+    return calibrated(model, X[test], y[test])
 
 
 def counts_of(rows: EntropyRows, parts: tuple[int, ...]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from thiry_calc.defects import supercell
 from thiry_calc.descriptors import AFS, Combined, LocalLogDet, Pair, PowerSpectrum
 from thiry_calc.linear import TSQR, LinearModel
 from training.effective_pair import effective_pair
-from training.fit import calibrated, fit, penalty_groups
+from training.fit import calibrated, fit_heavy_tailed, penalty_groups
 from training.references.am04 import LATTICE_CONSTANT, AM04Functions
 
 Array = NDArray[np.float64]
@@ -54,7 +54,11 @@ def entropy_rows_model(features: Array, entropy: Array, parts: tuple[int, ...]) 
     -------
     LinearModel
     """
-    return fit(TSQR(features.shape[1]).update(features, entropy), penalty_groups(ALL, parts))
+
+    def weighted(weights: Array) -> TSQR:
+        return TSQR(features.shape[1]).update(features, entropy, weights)
+
+    return fit_heavy_tailed(weighted, features, entropy, penalty_groups(ALL, parts))
 
 
 def predicted(
