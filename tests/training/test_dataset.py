@@ -133,7 +133,7 @@ def test_selection(files):
     assert len(data.structures) == 3
     both = read_dataset(["plain.xyz"], select={"split": ["train", "test"]}, folder=files)
     assert len(both.structures) == 4
-    with pytest.raises(ValueError, match="no structure has .*among those read, split = 'train'"):
+    with pytest.raises(ValueError, match=r"no structure has .*among those read, split = .train."):
         read_dataset(["plain.xyz"], select={"split": "tset"}, folder=files)
 
 
