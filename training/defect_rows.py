@@ -7,7 +7,6 @@ a row holds the defect alone.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -24,9 +23,9 @@ from tqdm import tqdm
 
 from thiry_calc.defects import supercell
 from thiry_calc.descriptors import Descriptor
-from thiry_calc.files import write_atomically
 from training.assemble import feature_sums
 from training.database import kept_attempts, load_shard
+from training.kept import kept_arrays
 
 Array = NDArray[np.float64]
 
@@ -215,13 +214,4 @@ def kept_in_file(
     dict of str to ndarray
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    path = folder / "features" / f"{name}-{digest[:16]}.npz"
-    if path.exists():
-        with np.load(path, allow_pickle=False) as data:
-            return {key: data[key] for key in data.files}
-    arrays = make()
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, buffer.getvalue())
-    return arrays
+    return kept_arrays(folder / "features" / f"{name}-{digest[:16]}.npz", make)

@@ -1,0 +1,205 @@
+"""From labelled structures to statistics of weighted rows, one kind of label at a time.
+
+    energy   x = (Σ_i φ_i − Σ_s N_s φ_s) / √N,    y = (E − Σ_s N_s E_s) / √N
+    forces   x = −w_i ∂(Σ_k φ_k)/∂R_i,            y = w_i F_i,    w_i = 1/√(1 + (|F_i|/F_0)²)
+    stress   x = ∂(Σ_i φ_i)/∂ε / √N,              y = V σ / √N
+
+with φ_s, E_s of a reference environment of each element s: errors of extensive quantities grow as
+√N, and large forces are wanted to a fraction of themselves. Times the weight of the structure's
+group. The kinds stay apart, so that one pass over the structures serves any weights of energy,
+forces and stress, and so do the folds of a cross-validation.
+
+Structures are dealt into shards, whose triangles are kept in files: a killed run resumes, memory is
+a few (K+1)² per worker whatever the amount of data, and sums in the order of the shards do not
+depend on the number of workers.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from thiry_calc.descriptors import Descriptor
+from thiry_calc.linear import TSQR
+from thiry_calc.neighbors import neighbors_of
+from training.dataset import Structure
+from training.kept import kept_arrays
+
+Array = NDArray[np.float64]
+
+KINDS = ("energy", "forces", "stress")
+_VERSION = 1
+_SHARD_ATOMS, _MOST_SHARDS = 2000, 64
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """Reference environments, from which energies and features are counted.
+
+    Attributes
+    ----------
+    elements : tuple of str
+    energies : ndarray, shape (S,)
+        E_s, eV.
+    features : ndarray, shape (S, K)
+        φ_s; zeros for free atoms.
+    """
+
+    elements: tuple[str, ...]
+    energies: Array
+    features: Array
+
+    def counts(self, structure: Structure) -> NDArray[np.int64]:
+        """N_s of a structure, shape (S,)."""
+        symbols = np.array(structure.atoms.get_chemical_symbols())
+        return np.array([np.count_nonzero(symbols == s) for s in self.elements])
+
+
+@dataclass(frozen=True)
+class GroupWeight:
+    """Factors of the weights of one group's rows; 0 leaves a kind out.
+
+    Attributes
+    ----------
+    energy, forces, stress : float
+    """
+
+    energy: float = 1.0
+    forces: float = 1.0
+    stress: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class RowMaker:
+    """How rows are made; everything that a shard's file depends on but its structures.
+
+    Attributes
+    ----------
+    descriptor : Descriptor
+    baseline : Baseline
+    force_scale : float
+        F_0, eV/Å; infinite for equal weights.
+    weights : mapping of str to GroupWeight
+        Groups that differ from the usual 1.
+    """
+
+    descriptor: Descriptor
+    baseline: Baseline
+    force_scale: float = float("inf")
+    weights: Mapping[str, GroupWeight] = field(default_factory=dict)
+
+    def statistics(self, structures: Sequence[Structure]) -> dict[str, TSQR]:
+        """Statistics of some structures, by kind."""
+        out = {kind: TSQR(self.descriptor.n_features) for kind in KINDS}
+        for one in structures:
+            self._add(one, self.weights.get(one.group, GroupWeight()), out)
+        return out
+
+    def _add(self, one: Structure, weight: GroupWeight, out: Mapping[str, TSQR]) -> None:
+        forces = one.forces if weight.forces > 0 else None
+        stress = one.stress if weight.stress > 0 else None
+        nl = neighbors_of(one.atoms, self.descriptor.cutoff)
+        if forces is None and stress is None:
+            total = self.descriptor.values(nl).sum(axis=0)
+        else:
+            total, force_rows, strain_rows = self.descriptor.push(nl)
+        root = np.sqrt(len(one.atoms))
+        if forces is not None:
+            size = np.linalg.norm(forces, axis=1) / self.force_scale
+            factors = np.repeat(weight.forces / np.hypot(1.0, size), 3)
+            out["forces"].update(force_rows, forces.ravel(), factors)
+        if stress is not None:
+            virial = stress * one.atoms.get_volume()
+            out["stress"].update(strain_rows, virial, np.full(6, weight.stress / root))
+        if one.energy is not None and weight.energy > 0:
+            counts = self.baseline.counts(one)
+            x = total - counts @ self.baseline.features
+            y = one.energy - counts @ self.baseline.energies
+            out["energy"].update(x[None], [y], [weight.energy / root])
+
+    def key(self, structures: Sequence[Structure]) -> str:
+        """Digest of all that the statistics of some structures depend on."""
+        digest = hashlib.sha256()
+        header = [_VERSION, self.descriptor.to_dict(), self.force_scale, self.baseline.elements]
+        header += [sorted((g, vars(w)) for g, w in self.weights.items())]
+        digest.update(json.dumps(header, sort_keys=True).encode())
+        digest.update(self.baseline.energies.tobytes() + self.baseline.features.tobytes())
+        for one in structures:
+            digest.update(json.dumps([one.group, one.energy, one.atoms.pbc.tolist()]).encode())
+            for array in (one.atoms.numbers, one.atoms.positions, one.atoms.cell.array,
+                          one.forces, one.stress):  # fmt: skip
+                digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def fold_statistics(
+    structures: Sequence[Structure],
+    folds: NDArray[np.int64],
+    maker: RowMaker,
+    executor: Executor,
+    folder: Path,
+) -> list[dict[str, TSQR]]:
+    """Statistics of each fold, by kind.
+
+    Parameters
+    ----------
+    structures : sequence of n Structure
+    folds : ndarray, shape (n,)
+        0 to F − 1.
+    maker : RowMaker
+    executor : Executor
+    folder : Path
+        Where the shards are kept.
+
+    Returns
+    -------
+    list of F dict of str to TSQR
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = [
+        (fold, shard)
+        for fold in range(int(folds.max()) + 1)
+        for shard in _shards([structures[int(k)] for k in np.flatnonzero(folds == fold)])
+    ]
+    tasks = [executor.submit(_shard, folder, maker, shard) for _, shard in shards]
+    out: list[dict[str, TSQR]] = []
+    for (fold, _), task in zip(shards, tqdm(tasks, desc="rows", unit="shard"), strict=True):
+        new = task.result()
+        if fold == len(out):
+            out.append(new)
+        else:
+            out[fold] = {kind: out[fold][kind] + new[kind] for kind in KINDS}
+    return out
+
+
+def _shards(structures: list[Structure]) -> list[list[Structure]]:
+    """Cut into runs of some 2000 atoms, or more where these were too many."""
+    atoms = np.cumsum([len(one.atoms) for one in structures])
+    size = max(_SHARD_ATOMS, atoms[-1] / _MOST_SHARDS)
+    number = np.floor((atoms - 1) / size).astype(int)
+    return [[structures[int(k)] for k in np.flatnonzero(number == n)] for n in np.unique(number)]
+
+
+def _shard(folder: Path, maker: RowMaker, structures: list[Structure]) -> dict[str, TSQR]:
+    """Statistics of a shard, from its file or (in a worker) anew."""
+
+    def make() -> dict[str, NDArray[np.float64]]:
+        return {
+            f"{kind} {name}": array
+            for kind, statistics in maker.statistics(structures).items()
+            for name, array in statistics.to_arrays().items()
+        }
+
+    arrays = kept_arrays(folder / f"{maker.key(structures)}.npz", make)
+    return {
+        kind: TSQR.from_arrays(
+            {key.removeprefix(f"{kind} "): a for key, a in arrays.items() if key.startswith(kind)}
+        )
+        for kind in KINDS
+    }
