@@ -1,0 +1,60 @@
+"""Weights of energies against forces."""
+
+import numpy as np
+import pytest
+
+from thiry_calc.linear import TSQR
+from training.rows import KINDS
+from training.weighing import joined, weigh
+
+K = 12
+
+
+def _folds(rng, w, noise, rows):
+    folds = []
+    for _ in range(3):
+        fold = {}
+        for kind in KINDS:
+            X = rng.normal(size=(rows[kind], K))
+            y = X @ w + noise[kind] * rng.standard_normal(rows[kind])
+            fold[kind] = TSQR(K).update(X, y)
+        folds.append(fold)
+    return folds
+
+
+def test_exact_energies_count_more_than_noisy_ones():
+    rng = np.random.default_rng(0)
+    w, rows = rng.normal(size=K), {"energy": 40, "forces": 400, "stress": 60}
+    groups = np.zeros(K, dtype=int)
+    best = []
+    for energy_noise in (0.001, 0.03):
+        noise = {"energy": energy_noise, "forces": 0.1, "stress": 10 * energy_noise}
+        choices = weigh(_folds(rng, w, noise, rows), groups)
+        assert len(choices) == 5
+        best.append(min(choices, key=lambda c: c.score))
+        assert best[-1].rmse["forces"] == pytest.approx(0.1, rel=0.15)
+        assert best[-1].rmse["energy"] == pytest.approx(energy_noise, rel=0.5)
+    assert best[0].factors["energy"] > 3 * best[1].factors["energy"]
+
+
+def test_rows_left_out_are_those_of_the_fold():
+    rng = np.random.default_rng(1)
+    w, rows = rng.normal(size=K), {"energy": 30, "forces": 90, "stress": 0}
+    folds = _folds(rng, w, dict.fromkeys(KINDS, 0.1), rows)
+    choice = weigh(folds, np.zeros(K, dtype=int), [10.0])[0]
+    squares = 0.0
+    for k in range(3):  # nearly unpenalised: least squares of the other two folds
+        rest = [joined(fold, choice.factors) for j, fold in enumerate(folds) if j != k]
+        both = rest[0] + rest[1]
+        squares += folds[k]["forces"].rss(np.linalg.solve(both.R, both.Qty[:, 0]))
+    assert choice.rmse["forces"] == pytest.approx(np.sqrt(squares / 270), rel=1e-2)
+    assert set(choice.rmse) == {"energy", "forces"}
+
+
+def test_energies_alone_need_no_choice():
+    rng = np.random.default_rng(2)
+    rows = {"energy": 50, "forces": 0, "stress": 0}
+    folds = _folds(rng, np.ones(K), dict.fromkeys(KINDS, 0.1), rows)
+    choices = weigh(folds, np.zeros(K, dtype=int))
+    assert len(choices) == 1
+    assert choices[0].score == choices[0].rmse["energy"]
