@@ -15,6 +15,7 @@ from training.dataset import Structure
 
 Array = NDArray[np.float64]
 Method = Literal["given", "isolated", "fit"]
+E0 = Mapping[str, float] | Literal["fit", "isolated"] | None
 
 _ALONE = 5.0  # Å: a single atom without a neighbour (or image) within is free
 
@@ -28,7 +29,7 @@ def is_free_atom(structure: Structure) -> bool:
 def free_atom_energies(
     structures: Sequence[Structure],
     elements: tuple[str, ...],
-    e0: Mapping[str, float] | Literal["fit", "isolated"] | None,
+    e0: E0,
 ) -> tuple[Array, Method]:
     """Energies E_s of the elements.
 

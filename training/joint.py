@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thiry_calc.linear import TSQR
-from training.fit import fit
+from training.regression import bayesian_ridge
 
 Array = NDArray[np.float64]
 
@@ -87,7 +87,8 @@ def choose_times(
 
     def error(times: dict[str, float]) -> float:
         misses = [
-            fit(joint_statistics(fold.totals, fold.local, times), groups).predict(fold.X) - fold.y
+            bayesian_ridge(joint_statistics(fold.totals, fold.local, times), groups).predict(fold.X)
+            - fold.y
             for fold in folds
         ]
         return float(np.abs(np.concatenate(misses)).mean())

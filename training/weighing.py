@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thiry_calc.linear import TSQR, LinearModel, evidence, ridge
+from thiry_calc.linear import TSQR, ridge
+from training.regression import bayesian_ridge
 from training.rows import KINDS
 
 Array = NDArray[np.float64]
@@ -62,25 +63,6 @@ def joined(parts: Mapping[str, TSQR], factors: Mapping[str, float]) -> TSQR:
     return reduce(add, filled)
 
 
-def fitted(statistics: TSQR, groups: NDArray[np.int64], covariance: bool = True) -> LinearModel:
-    """Bayesian ridge, features compared by their size in the data.
-
-    Parameters
-    ----------
-    statistics : TSQR
-    groups : ndarray, shape (K,)
-        Of penalties; −1 for features without.
-    covariance : bool
-
-    Returns
-    -------
-    LinearModel
-    """
-    size = statistics.mean_square
-    prior = np.where(size > 0, size, size[size > 0].min(initial=1.0))
-    return evidence(statistics, groups, prior=prior, covariance=covariance)
-
-
 def weigh(
     folds: Sequence[Mapping[str, TSQR]],
     groups: NDArray[np.int64],
@@ -113,7 +95,7 @@ def weigh(
         factors = {"energy": factor, "forces": 1.0, "stress": _STRESS * factor}
         parts = [joined(fold, factors) for fold in folds]
         total = reduce(add, parts)
-        penalty = fitted(total, groups, covariance=False).penalty
+        penalty = bayesian_ridge(total, groups, covariance=False).penalty
         assert penalty is not None
         squares = dict.fromkeys(KINDS, 0.0)
         for k, fold in enumerate(folds):

@@ -6,8 +6,8 @@ from thiry_calc.descriptors import Combined, Pair, PowerSpectrum
 from thiry_calc.linear import TSQR, ridge
 from training.assemble import Reference, Sigma, energy_statistics, feature_sums
 from training.energy_data import FAMILIES, label, make_family
-from training.fit import calibrated, fit, fit_heavy_tailed, penalty_groups
 from training.references.am04 import AM04, LATTICE_CONSTANT
+from training.regression import bayesian_ridge, calibrated, fit_heavy_tailed, penalty_groups
 
 DESCRIPTOR = Combined((PowerSpectrum(4.0, 2, 2, elements=("Fe",)), Pair(4.0, 4, elements=("Fe",))))
 
@@ -64,7 +64,7 @@ def test_evidence_fit_keeps_its_covariance():
     )
     groups = penalty_groups(DESCRIPTOR, (0, 1))
     assert list(np.bincount(groups)) == [9, 4]
-    model = fit(statistics, groups, min_noise=1e-6)
+    model = bayesian_ridge(statistics, groups, min_noise=1e-6)
     assert model.leverage_factor.shape == (13, 13)
     np.testing.assert_allclose(model.coefficients, exact.w, rtol=1e-3)
 
@@ -82,7 +82,7 @@ def test_heavy_tails_do_not_pull_the_fit():
         return TSQR(20).update(X, y, weights) + prior
 
     robust = fit_heavy_tailed(weighted, X, y, groups)
-    plain = fit(weighted(np.ones(600)), groups)
+    plain = bayesian_ridge(weighted(np.ones(600)), groups)
     errors = [np.abs(model.coefficients - w).max() for model in (robust, plain)]
     assert errors[0] < 0.3 * errors[1]
     np.testing.assert_array_equal(seen[0], 1.0)

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from thiry_calc.descriptors.ace_kernels import Jacobian, Terms, ace_pull, ace_push, ace_values
 from thiry_calc.descriptors.angular import harmonic_recursion
@@ -139,6 +140,11 @@ class ACE(HyperParameters):
     def n_features(self) -> int:
         """Number K of features."""
         return self._n_species * len(self._functions)
+
+    @property
+    def orders(self) -> NDArray[np.int64]:
+        """Number ν of projections in the products of each feature, shape (K,)."""
+        return np.tile([len(channels) for channels, _ in self._functions], self._n_species)
 
     @property
     def names(self) -> list[str]:

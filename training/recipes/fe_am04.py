@@ -37,7 +37,6 @@ from training.defect_rows import DefectRows, defect_rows, repeats
 from training.energy_data import FAMILIES, label, make_family
 from training.energy_test import compare_energy
 from training.executors import make_executor
-from training.fit import calibrated, compacted
 from training.local_rows import local_rows
 from training.recipes.fe_am04_card import plot_entropies, plot_forces, write_model
 from training.recipes.fe_am04_entropy import (
@@ -49,6 +48,7 @@ from training.recipes.fe_am04_entropy import (
 )
 from training.recipes.fe_am04_parts import ALL, ENTROPY, PARTS, PUBLISHED, SHARED, columns_of
 from training.references.am04 import AM04, LATTICE_CONSTANT
+from training.regression import calibrated, compacted
 from training.strained_crystals import expansion_row, strained_crystals
 
 Array = NDArray[np.float64]

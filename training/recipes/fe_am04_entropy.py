@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from thiry_calc.linear import TSQR, LinearModel, error_table
 from thiry_calc.linear.errors import ErrorTable
 from training.defect_rows import DefectRows
-from training.fit import calibrated, fit_heavy_tailed, penalty_groups
 from training.joint import Fold, choose_times, joint_statistics
 from training.recipes.fe_am04_parts import ALL, columns_of
+from training.regression import calibrated, fit_heavy_tailed, penalty_groups
 
 Array = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from thiry_calc.defects import supercell
 from thiry_calc.descriptors import AFS, Combined, LocalLogDet, Pair, PowerSpectrum
 from thiry_calc.linear import TSQR, LinearModel
 from training.effective_pair import effective_pair
-from training.fit import calibrated, fit_heavy_tailed, penalty_groups
 from training.references.am04 import LATTICE_CONSTANT, AM04Functions
+from training.regression import calibrated, fit_heavy_tailed, penalty_groups
 
 Array = NDArray[np.float64]
 

@@ -23,11 +23,11 @@ from thiry_calc.files import write_atomically
 from thiry_calc.linear import TSQR, LinearModel
 from training.defect_rows import defect_rows, repeats
 from training.executors import make_executor
-from training.fit import fit, penalty_groups
 from training.joint import Fold, choose_times, joint_statistics
 from training.local_rows import LocalRows, local_rows
 from training.recipes.fe_am04_parts import ALL, MODELS, columns_of
 from training.references.am04 import LATTICE_CONSTANT
+from training.regression import bayesian_ridge, penalty_groups
 
 Array = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ def fitted(
     part = np.arange(len(entropy)) % FOLDS
     folds = [Fold(*rows(part != k), X[part == k], entropy[part == k]) for k in range(FOLDS)]
     totals, everything = rows(part >= 0)
-    return fit(joint_statistics(totals, everything, choose_times(folds, groups)), groups)
+    return bayesian_ridge(joint_statistics(totals, everything, choose_times(folds, groups)), groups)
 
 
 def main() -> None:

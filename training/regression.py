@@ -24,16 +24,18 @@ def penalty_groups(descriptor: Combined, parts: tuple[int, ...]) -> NDArray[np.i
     return np.repeat(np.arange(len(parts)), sizes)
 
 
-def fit(statistics: Statistics, groups: NDArray[np.int64], min_noise: float = 0.0) -> LinearModel:
-    """Bayesian ridge with one penalty per group.
+def bayesian_ridge(
+    statistics: Statistics, groups: NDArray[np.int64], covariance: bool = True
+) -> LinearModel:
+    """Fit with one penalty per group, by evidence.
 
     Parameters
     ----------
     statistics : Statistics
         Of K features.
     groups : ndarray, shape (K,)
-    min_noise : float
-        Lower bound of the noise of a row of unit weight.
+        −1 for features without a penalty.
+    covariance : bool
 
     Returns
     -------
@@ -42,7 +44,8 @@ def fit(statistics: Statistics, groups: NDArray[np.int64], min_noise: float = 0.
     """
     size = statistics.mean_square
     prior = np.where(size > 0, size, size[size > 0].min(initial=1.0))
-    return compacted(evidence(statistics, groups, prior=prior, min_noise=min_noise))
+    model = evidence(statistics, groups, prior=prior, covariance=covariance)
+    return compacted(model) if covariance else model
 
 
 def fit_heavy_tailed(
@@ -73,11 +76,13 @@ def fit_heavy_tailed(
     -------
     LinearModel
     """
-    model = fit(weighted(np.ones(len(y))), groups)
+    model = bayesian_ridge(weighted(np.ones(len(y))), groups)
     for _ in range(_REFITS):
         residuals = np.abs(y - model.predict(X))
         size = max(1.4826 * np.median(residuals), np.finfo(float).tiny)
-        model = fit(weighted(np.sqrt((_DOF + 1) / (_DOF + (residuals / size) ** 2))), groups)
+        model = bayesian_ridge(
+            weighted(np.sqrt((_DOF + 1) / (_DOF + (residuals / size) ** 2))), groups
+        )
     return model
 
 
