@@ -49,7 +49,7 @@ def test_strained_rows_are_left_out_of_the_report(data):
 def test_the_report_finds_the_model_that_fits(data, monkeypatch):
     for name, fewer in (("FOLDS", 2), ("REPEATS", 1), ("SIZES", 3)):
         monkeypatch.setattr(entropy_report, name, fewer)
-    monkeypatch.setattr("training.fit._REFITS", 0)
+    monkeypatch.setattr("training.regression._REFITS", 0)
     monkeypatch.delitem(MODELS, "power spectrum + pair")
     rows = unstrained(data)
     sizes, errors = learning_curves(rows)
