@@ -23,7 +23,7 @@ from training.dataset import Structure
 from training.free_atoms import E0, Method, free_atom_energies, is_free_atom
 from training.regression import bayesian_ridge
 from training.rows import KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
-from training.weighing import Choice, joined, weigh
+from training.weighing import Choice, best_choice, joined, weigh
 
 Array = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def fit_energy(
         parts = fold_statistics(distinct, folds, maker, executor, folder)
         options = {} if energy_factors is None else {"energy_factors": energy_factors}
         tried += [(whole, parts, c) for c in weigh(parts, penalty_groups(whole), **options)]
-    whole, parts, best = min(tried, key=lambda one: one[2].score)
+    whole, parts, best = tried[best_choice([choice for _, _, choice in tried])]
     total = {kind: reduce(add, (part[kind] for part in parts)) for kind in KINDS}
     model = bayesian_ridge(joined(total, best.factors), penalty_groups(whole))
     zero = np.zeros((len(elements), whole.n_features))

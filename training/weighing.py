@@ -3,12 +3,14 @@
 The evidence cannot tell: left to itself it takes the descriptor's error for noise of the labels and
 gives the few energies away. Rows of forces count once; those of energies (per √atom) and stresses
 as often as makes the product of the errors of energies and forces left out least: a factor won
-there is not paid for by the same factor here.
+there is not paid for by the same factor here. Stresses that contradict the energies (Pulay stress
+of a small basis, the wrong unit or sign) show by this and are left out.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import product
 from operator import add
 
 import numpy as np
@@ -16,13 +18,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from thiry_calc.linear import TSQR, ridge
+from thiry_calc.linear.validate import left_out
 from training.regression import bayesian_ridge
 from training.rows import KINDS
 
 Array = NDArray[np.float64]
 
 ENERGY_FACTORS = (3.0, 10.0, 30.0, 100.0, 300.0)
-_STRESS = 0.1  # of the factor of energies: errors of a virial are some ten times larger
+STRESS_FACTORS = (0.1, 0.01, 0.0)  # in units of that of energies
+_START, _SLACK = 30.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -53,25 +57,26 @@ def joined(parts: Mapping[str, TSQR], factors: Mapping[str, float]) -> TSQR:
     ----------
     parts : mapping of str to TSQR
     factors : mapping of str to float
-        Above 0, of each of `training.rows.KINDS`.
+        Of each of `training.rows.KINDS`; 0 leaves it out.
 
     Returns
     -------
     TSQR
     """
-    filled = [parts[kind].repeated(factors[kind] ** 2) for kind in KINDS if parts[kind].n]
-    return reduce(add, filled)
+    filled = [kind for kind in KINDS if parts[kind].n and factors[kind] > 0]
+    return reduce(add, (parts[kind].repeated(factors[kind] ** 2) for kind in filled))
 
 
 def weigh(
     folds: Sequence[Mapping[str, TSQR]],
     groups: NDArray[np.int64],
     energy_factors: Sequence[float] = ENERGY_FACTORS,
+    stress_factors: Sequence[float] = STRESS_FACTORS,
 ) -> list[Choice]:
     """Try factors of the kinds.
 
-    Penalties are those of the largest evidence for all folds; each fold is predicted with them by a
-    fit of the others.
+    Penalties are those of the largest evidence for all folds and middling factors; each fold is
+    predicted with them by a fit of the others.
 
     Parameters
     ----------
@@ -81,28 +86,54 @@ def weigh(
         Of penalties.
     energy_factors : sequence of float
         1/(eV/√atom), forces having 1/(eV/Å).
+    stress_factors : sequence of float
+        In units of the energies'.
 
     Returns
     -------
     list of Choice
-        In the order tried; only the first when there are not both energies and forces.
+        Kinds without rows are not varied.
     """
     rows = {kind: sum(fold[kind].n for fold in folds) for kind in KINDS}
     if not (rows["energy"] and rows["forces"]):
-        energy_factors = energy_factors[:1]
+        energy_factors = (_START,)
+    if not rows["stress"]:
+        stress_factors = (0.0,)
+    total = {kind: reduce(add, (fold[kind] for fold in folds)) for kind in KINDS}
+    start = bayesian_ridge(joined(total, _factors(_START, stress_factors[0])), groups, False)
+    penalty = start.penalty
+    assert penalty is not None
+    grid = list(product(energy_factors, stress_factors))
     choices = []
-    for factor in tqdm(energy_factors, desc="weights", leave=False, disable=None):
-        factors = {"energy": factor, "forces": 1.0, "stress": _STRESS * factor}
+    for energy, stress in tqdm(grid, desc="weights", leave=False, disable=None):
+        factors = _factors(energy, stress)
         parts = [joined(fold, factors) for fold in folds]
-        total = reduce(add, parts)
-        penalty = bayesian_ridge(total, groups, covariance=False).penalty
-        assert penalty is not None
         squares = dict.fromkeys(KINDS, 0.0)
-        for k, fold in enumerate(folds):
-            rest = reduce(add, (part for j, part in enumerate(parts) if j != k))
-            w = ridge(rest, penalty * (rest.n / total.n), covariance=False).coefficients
+        for k, rest in left_out(parts):
+            w = ridge(rest, penalty, covariance=False).coefficients
             for kind in KINDS:
-                squares[kind] += float(fold[kind].rss(w))
+                squares[kind] += float(folds[k][kind].rss(w))
         rmse = {kind: float(np.sqrt(squares[kind] / n)) for kind, n in rows.items() if n}
         choices.append(Choice(factors, rmse))
     return choices
+
+
+def _factors(energy: float, stress: float) -> dict[str, float]:
+    return {"energy": energy, "forces": 1.0, "stress": stress * energy}
+
+
+def best_choice(choices: Sequence[Choice]) -> int:
+    """Index of the choice with most stress among those within 2 % of the best score.
+
+    Parameters
+    ----------
+    choices : sequence of Choice
+
+    Returns
+    -------
+    int
+    """
+    scores = np.array([choice.score for choice in choices])
+    good = np.flatnonzero(scores <= (1 + _SLACK) * scores.min())
+    weights = [c.factors["stress"] / c.factors["energy"] for c in choices]
+    return int(max(good, key=lambda k: (weights[k], -scores[k])))

@@ -5,7 +5,7 @@ import pytest
 
 from thiry_calc.linear import TSQR
 from training.rows import KINDS
-from training.weighing import joined, weigh
+from training.weighing import best_choice, joined, weigh
 
 K = 12
 
@@ -30,8 +30,9 @@ def test_exact_energies_count_more_than_noisy_ones():
     for energy_noise in (0.001, 0.03):
         noise = {"energy": energy_noise, "forces": 0.1, "stress": 10 * energy_noise}
         choices = weigh(_folds(rng, w, noise, rows), groups)
-        assert len(choices) == 5
-        best.append(min(choices, key=lambda c: c.score))
+        assert len(choices) == 15
+        best.append(choices[best_choice(choices)])
+        assert best[-1].factors["stress"] > 0
         assert best[-1].rmse["forces"] == pytest.approx(0.1, rel=0.15)
         assert best[-1].rmse["energy"] == pytest.approx(energy_noise, rel=0.5)
     assert best[0].factors["energy"] > 3 * best[1].factors["energy"]
@@ -58,3 +59,18 @@ def test_energies_alone_need_no_choice():
     choices = weigh(folds, np.zeros(K, dtype=int))
     assert len(choices) == 1
     assert choices[0].score == choices[0].rmse["energy"]
+
+
+def test_stresses_that_contradict_the_energies_are_left_out():
+    rng = np.random.default_rng(3)
+    w, rows = rng.normal(size=K), {"energy": 60, "forces": 400, "stress": 90}
+    noise = {"energy": 0.003, "forces": 0.1, "stress": 0.03}
+    folds = _folds(rng, w, noise, rows)
+    groups = np.zeros(K, dtype=int)
+    choices = weigh(folds, groups)
+    assert choices[best_choice(choices)].factors["stress"] > 0
+    for fold in folds:
+        X = rng.normal(size=(90, K))
+        fold["stress"] = TSQR(K).update(X, -(X @ w))  # the other sign
+    choices = weigh(folds, groups)
+    assert choices[best_choice(choices)].factors["stress"] == 0
