@@ -41,6 +41,8 @@ class Structure:
     group : str
     source : str
         File and frame.
+    entropy : float or None
+        Of formation, k_B.
     """
 
     atoms: Atoms
@@ -49,6 +51,7 @@ class Structure:
     stress: Array | None
     group: str
     source: str
+    entropy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +85,7 @@ class Dataset:
         lines = [f"{n} structures, {atoms} atoms of {', '.join(self.elements)}"]
         for quantity in QUANTITIES:
             found = self.names.get(quantity, Counter())
-            if found or quantity != "virial":
+            if found or quantity in ("energy", "forces", "stress"):
                 total = sum(found.values())
                 names = ", ".join(repr(name) for name in sorted(found))
                 lines.append(f"  {quantity:<8}{total:6d} of {n}{names and f'  (from {names})'}")
@@ -105,7 +108,8 @@ def read_dataset(
     keys : mapping of str to str, optional
         Names of the labels, by `training.labels.QUANTITIES`.
     select : mapping, optional
-        Keeps the structures whose ``info`` has these values (or one of a list of values).
+        Keeps the structures whose ``info`` has these values (or one of a list of values); a
+        string also stands for the number that it spells.
     folder : str or Path
         What relative paths are relative to.
 
@@ -129,15 +133,11 @@ def read_dataset(
     for path in tqdm(files, desc="reading", unit="file", disable=None):
         for n, atoms in enumerate(read_structures(path)):
             seen.update(f"{key} = {atoms.info.get(key)!r}" for key in select)
-            if not all(_matches(atoms.info.get(key), value) for key, value in select.items()):
-                continue
-            source = f"{path}, frame {n}"
-            labels = labels_of(atoms, keys, source)
-            for quantity, name in labels.names.items():
-                names[quantity][name] += 1
-            group = _group(atoms, titles[path])
-            known = labels.energy, labels.forces, labels.stress
-            structures.append(Structure(_bare(atoms), *known, group, source))
+            if all(_matches(atoms.info.get(key), value) for key, value in select.items()):
+                one, found = _labelled(atoms, keys, titles[path], f"{path}, frame {n}")
+                structures.append(one)
+                for quantity, name in found.items():
+                    names[quantity][name] += 1
     if not structures:
         common = "; ".join(value for value, _ in seen.most_common(8))
         raise ValueError(f"no structure has {select!r}; among those read, {common}")
@@ -145,6 +145,32 @@ def read_dataset(
     if missing:
         raise ValueError(f"no structure has the label {missing[0]}; correct [data] keys")
     return Dataset(structures, names)
+
+
+def labelled(frames: Iterable[Atoms]) -> list[Structure]:
+    """Labelled structures of the current program instead of a file's.
+
+    Parameters
+    ----------
+    frames : iterable of Atoms
+        With labels in their calculators, ``info`` or ``arrays``.
+
+    Returns
+    -------
+    list of Structure
+    """
+    return [_labelled(atoms, {}, "all", f"frame {n}")[0] for n, atoms in enumerate(frames)]
+
+
+def _labelled(
+    atoms: Atoms, keys: Mapping[str, str], title: str, source: str
+) -> tuple[Structure, Mapping[str, str]]:
+    """Structure, and the names of its labels."""
+    labels = labels_of(atoms, keys, source)
+    group = next((str(atoms.info[name]) for name in GROUP_NAMES if name in atoms.info), title)
+    bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    known = labels.energy, labels.forces, labels.stress
+    return Structure(bare, *known, group, source, labels.entropy), labels.names
 
 
 def _files(patterns: Iterable[str | Path], folder: Path) -> list[Path]:
@@ -165,7 +191,7 @@ def _files(patterns: Iterable[str | Path], folder: Path) -> list[Path]:
 def _matches(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, list | tuple):
         return any(_matches(value, one) for one in wanted)
-    return bool(value == wanted)
+    return bool(value == wanted) or str(value) == wanted
 
 
 def _titles(files: Sequence[Path]) -> dict[Path, str]:
@@ -175,12 +201,3 @@ def _titles(files: Sequence[Path]) -> dict[Path, str]:
         path: path.name.split(".")[0] if together[path.name] == 1 else path.resolve().parent.name
         for path in files
     }
-
-
-def _group(atoms: Atoms, title: str) -> str:
-    return next((str(atoms.info[name]) for name in GROUP_NAMES if name in atoms.info), title)
-
-
-def _bare(atoms: Atoms) -> Atoms:
-    """Elements, positions and cell alone."""
-    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)

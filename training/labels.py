@@ -1,4 +1,4 @@
-"""Labels of a structure, whatever its file calls them: energy, forces, stress.
+"""Labels of a structure, whatever its file calls them: energy, forces, stress, entropy.
 
     stress = (1/V) ∂E/∂ε, eV/Å³ (ASE's sign),    virial = −V · stress, eV
 
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-QUANTITIES = ("energy", "forces", "stress", "virial")
+QUANTITIES = ("energy", "forces", "stress", "virial", "entropy")
 _PREFIXES = ("REF_", "ref_", "DFT_", "dft_", "")
 _NAMES = {
     "energy": ("free_energy", "energy"),
     "forces": ("forces", "force"),
     "stress": ("stress",),
     "virial": ("virial", "virials"),
+    "entropy": ("formation_entropy_kB",),
 }
 _SYMMETRY = 1e-3  # relative asymmetry of a stress tensor that printed digits may cause
 
@@ -39,6 +40,8 @@ class Labels:
         eV/Å.
     stress : ndarray or None, shape (6,)
         Voigt order of ASE, eV/Å³.
+    entropy : float or None
+        Of formation, k_B.
     names : mapping of str to str
         The name under which each of `QUANTITIES` was found.
     """
@@ -46,6 +49,7 @@ class Labels:
     energy: float | None
     forces: Array | None
     stress: Array | None
+    entropy: float | None
     names: Mapping[str, str]
 
 
@@ -80,9 +84,12 @@ def labels_of(atoms: Atoms, keys: Mapping[str, str], where: str) -> Labels:
             found[quantity] = (name, stored[name])
     if "stress" in found and "virial" not in keys:
         found.pop("virial", None)  # the same again; asked for by name, it goes first
-    energy = forces = stress = None
-    if "energy" in found:
-        energy = float(_finite(*found["energy"], (), where))
+    numbers = {
+        quantity: float(_finite(*found[quantity], (), where))
+        for quantity in ("energy", "entropy")
+        if quantity in found
+    }
+    forces = stress = None
     if "forces" in found:
         forces = _finite(*found["forces"], (len(atoms), 3), where)
     for quantity in ("stress", "virial"):
@@ -90,7 +97,8 @@ def labels_of(atoms: Atoms, keys: Mapping[str, str], where: str) -> Labels:
             stress = _voigt(*found[quantity], where)
             volume = _volume(atoms, found[quantity][0], where)
             stress = stress if quantity == "stress" else -stress / volume
-    return Labels(energy, forces, stress, {q: name for q, (name, _) in found.items()})
+    called = {quantity: name for quantity, (name, _) in found.items()}
+    return Labels(numbers.get("energy"), forces, stress, numbers.get("entropy"), called)
 
 
 def _stored(atoms: Atoms) -> dict[str, Any]:

@@ -33,9 +33,10 @@ from thiry_calc.potential import Crystal, Potential, Target
 from training.assemble import Reference, Sigma, energy_statistics
 from training.crystal import hbar_omega
 from training.database import load_shard
+from training.dataset import labelled
 from training.defect_rows import DefectRows, defect_rows, repeats
 from training.energy_data import FAMILIES, label, make_family
-from training.energy_test import compare_energy
+from training.evaluate import evaluate
 from training.executors import make_executor
 from training.local_rows import local_rows
 from training.recipes.fe_am04_card import plot_entropies, plot_forces, write_model
@@ -257,7 +258,7 @@ def main() -> None:
         )
         folder = args.output / name
         folder.mkdir(parents=True, exist_ok=True)
-        energy_test = compare_energy(potential, test)
+        energy_test = evaluate(potential, labelled(test))
         tables = energy_test.tables() | energy_table(potential, data)
         tables |= entropy_tables(rows, entropy, parts, times)
         plot_forces(energy_test, folder / "parity_forces.png")

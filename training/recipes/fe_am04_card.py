@@ -14,7 +14,7 @@ from thiry_calc.defects import STANDARD, build
 from thiry_calc.files import write_atomically
 from thiry_calc.linear.errors import ErrorTable
 from thiry_calc.potential import Potential
-from training.energy_test import EnergyTest
+from training.evaluate import Evaluation
 from training.references.am04 import LATTICE_CONSTANT
 from training.report import markdown_table, parity_plot
 
@@ -73,9 +73,10 @@ def write_model(
     write_atomically(folder / "card.md", card)
 
 
-def plot_forces(test: EnergyTest, path: Path) -> None:
+def plot_forces(test: Evaluation, path: Path) -> None:
     """Write the parity plot of the forces."""
-    exact, predicted = (_by(test.force_families, values) for values in test.forces)
+    forces = test.compared["forces"]
+    exact, predicted = (_by(forces.groups, v) for v in (forces.exact, forces.predicted))
     parity_plot(path, exact, predicted, "force", "eV/Å")
 
 
