@@ -1,166 +1,255 @@
-"""Fit a potential to labelled structures: from files to a model, one function.
+"""Fit a potential: from files of labelled structures to a model file.
 
-data → copies left out → reference energies → rows by kind and fold → cutoff and weights by
-cross-validation → penalties by evidence → potential
+    from training import fit
+    fit("data/*.xyz.xz", "Mo.thiry")
+
+Without a test set a tenth of the structures is held out: the last ones of every group, since
+neighbours in a trajectory resemble each other.
 """
 
-from collections import Counter
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors import ACE, Combined, Descriptor, OneBody
-from thiry_calc.linear import TSQR
-from thiry_calc.potential import Potential, Target
+from thiry_calc.descriptors import Descriptor
+from thiry_calc.files import check_folder
+from thiry_calc.potential import Potential
 from training.copies import classes, invariants
-from training.dataset import Structure
-from training.free_atoms import E0, Method, free_atom_energies, is_free_atom
-from training.regression import bayesian_ridge
-from training.rows import KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
-from training.weighing import Choice, best_choice, joined, weigh
+from training.dataset import Dataset, Structure, labelled, read_dataset
+from training.energy_fit import Fit, fit_energy
+from training.evaluate import Evaluation, evaluate
+from training.executors import make_executor
+from training.free_atoms import E0
+from training.presets import candidates
+from training.rows import GroupWeight
+from training.weighing import ENERGY_FACTORS, STRESS_FACTORS
 
-Array = NDArray[np.float64]
-
-FOLDS = 4
-FORCE_SCALE = 10.0  # eV/Å: larger forces are wanted to a tenth of themselves at the same weight
+HELD_OUT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """A potential, and how it came about.
+class Fitted:
+    """A fitted potential and its errors.
 
     Attributes
     ----------
     potential : Potential
-    choices : sequence of (Descriptor, Choice)
-        All that were tried; the best is the potential's.
-    best : Choice
-    reference : str
-        How the reference energies were found.
-    n_structures, n_copies : int
-        Fitted, and left out as copies of others.
-    effective_parameters : float
+    energy : Fit
+        How it came about.
+    train, test : Evaluation
+        Errors on the structures fitted, and on those not.
+    leaked : int
+        Structures of the test set that are copies of fitted ones, up to symmetry.
+    without_leaks : Evaluation or None
+        Errors on the others, where there are leaks.
     """
 
     potential: Potential
-    choices: Sequence[tuple[Descriptor, Choice]]
-    best: Choice
-    reference: Method
-    n_structures: int
-    n_copies: int
-    effective_parameters: float
+    energy: Fit
+    train: Evaluation
+    test: Evaluation
+    leaked: int
+    without_leaks: Evaluation | None
 
 
-def fit_energy(
-    structures: Sequence[Structure],
-    descriptors: Sequence[Descriptor],
-    e0: E0,
-    groups: Mapping[str, GroupWeight],
-    executor: Executor,
-    folder: Path,
-    name: str,
+def fit(
+    train: str | Path | Sequence[str | Path] | Sequence[Atoms],
+    model: str | Path | None = None,
+    *,
+    test: str | Path | Sequence[str | Path] | Sequence[Atoms] = (),
+    preset: str = "accurate",
+    descriptors: Sequence[Descriptor] = (),
+    r_cut: float | None = None,
+    e0: E0 = None,
+    weights: Mapping[str, float] | None = None,
+    groups: Mapping[str, Mapping[str, float]] | None = None,
+    keys: Mapping[str, str] | None = None,
+    train_select: Mapping[str, Any] | None = None,
+    test_select: Mapping[str, Any] | None = None,
+    folder: str | Path = ".",
+    executor: Executor | None = None,
     seed: int = 0,
-    energy_factors: Sequence[float] | None = None,
-) -> Fit:
+) -> Fitted:
     """Fit energies, forces and stresses.
 
     Parameters
     ----------
-    structures : sequence of Structure
+    train : str, Path, or sequence of these or of Atoms
+        Files, patterns, or structures with labels.
+    model : str or Path, optional
+        File to write.
+    test : likewise
+        Structures to test with.
+    preset : {"fast", "balanced", "accurate"}
+        Unless descriptors are given.
     descriptors : sequence of Descriptor
         To choose from by cross-validation.
-    e0 : mapping of str to float, "fit", "isolated" or None
-        Of `training.free_atoms.free_atom_energies`.
-    groups : mapping of str to GroupWeight
-    executor : Executor
-    folder : Path
-        Where rows are kept until the caller removes them.
-    name : str
-        Of the potential.
+    r_cut : float, optional
+        Cutoff of the preset, Å; chosen by cross-validation otherwise.
+    e0 : mapping of str to float, "fit" or "isolated", optional
+        Reference energies, eV, see `training.free_atoms.free_atom_energies`.
+    weights : mapping of str to float, optional
+        "energy" and "stress", beside forces of 1: chosen by cross-validation otherwise.
+    groups : mapping of str to mapping of str to float, optional
+        Factors of "energy", "force" and "stress" for groups of structures.
+    keys : mapping of str to str, optional
+        Names of labels in the files.
+    train_select, test_select : mapping, optional
+        Values of ``info`` that structures must have. Without test files, `test_select` chooses
+        among the train files.
+    folder : str or Path
+        What relative patterns are relative to.
+    executor : Executor, optional
+        Makes the rows; this process otherwise.
     seed : int
-        Deals the folds.
-    energy_factors : sequence of float, optional
-        To try, of `training.weighing.weigh`.
+        Of the folds.
 
     Returns
     -------
-    Fit
+    Fitted
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Bad input, by file and frame.
     """
-    elements = tuple(sorted({s for one in structures for s in one.atoms.symbols}))
-    number = classes(invariants([one.atoms for one in structures], elements))
-    first = np.unique(number, return_index=True)[1]
-    energies, method = free_atom_energies(structures, elements, e0)
-    distinct = [structures[int(k)] for k in np.sort(first)]
-    if method == "fit":
-        distinct = [one for one in distinct if not is_free_atom(one)]
-    folds = deal([one.group for one in distinct], FOLDS, seed)
-    tried: list[tuple[Combined, list[dict[str, TSQR]], Choice]] = []
-    for descriptor in descriptors:
-        whole = _with_constant(descriptor, elements, method)
-        zero = np.zeros((len(elements), whole.n_features))
-        maker = RowMaker(whole, Baseline(elements, energies, zero), FORCE_SCALE, groups)
-        parts = fold_statistics(distinct, folds, maker, executor, folder)
-        options = {} if energy_factors is None else {"energy_factors": energy_factors}
-        tried += [(whole, parts, c) for c in weigh(parts, penalty_groups(whole), **options)]
-    whole, parts, best = tried[best_choice([choice for _, _, choice in tried])]
-    total = {kind: reduce(add, (part[kind] for part in parts)) for kind in KINDS}
-    model = bayesian_ridge(joined(total, best.factors), penalty_groups(whole))
-    zero = np.zeros((len(elements), whole.n_features))
-    target = Target(model, tuple(range(len(whole.parts))), zero, energies)
-    return Fit(
-        Potential(name, elements, whole, {"energy": target}),
-        [(d, c) for d, _, c in tried],
-        best,
-        method,
-        len(distinct),
-        len(structures) - len(first),
-        model.effective_parameters,
+    if model is not None:
+        check_folder(model)
+    fitted, tested = _sets(train, test, keys, train_select, test_select, folder)
+    elements = Dataset(fitted, {}).elements
+    tried = list(descriptors) or candidates(preset, [one.atoms for one in fitted], elements, r_cut)
+    by_group = {
+        name: GroupWeight(w.get("energy", 1.0), w.get("force", 1.0), w.get("stress", 1.0))
+        for name, w in (groups or {}).items()
+    }
+    _check_groups(by_group, fitted)
+    name = "potential" if model is None else Path(model).name.split(".")[0]
+    rows = _rows_folder(model)
+    with nullcontext(executor) if executor is not None else make_executor(0) as working:
+        energy = fit_energy(
+            fitted, tried, e0, by_group, working, rows, name, seed, *_factors(weights or {})
+        )
+    leaks = _leaks(fitted, tested, elements)
+    kept = [one for one, leak in zip(tested, leaks, strict=True) if not leak]
+    result = Fitted(
+        energy.potential,
+        energy,
+        evaluate(energy.potential, fitted),
+        evaluate(energy.potential, tested),
+        int(leaks.sum()),
+        evaluate(energy.potential, kept) if kept and leaks.any() else None,
+    )
+    result = replace(result, potential=_with_card(result))
+    if model is not None:
+        result.potential.save(model)
+    shutil.rmtree(rows, ignore_errors=True)
+    return result
+
+
+def _rows_folder(model: str | Path | None) -> Path:
+    """Where rows are kept until the model is written: beside it, so that a killed fit resumes."""
+    if model is None:
+        return Path(tempfile.mkdtemp(prefix="thiry_rows_"))
+    return Path(model).with_name(f".{Path(model).name}.rows")
+
+
+def _sets(
+    train: Any,
+    test: Any,
+    keys: Mapping[str, str] | None,
+    train_select: Mapping[str, Any] | None,
+    test_select: Mapping[str, Any] | None,
+    folder: str | Path,
+) -> tuple[Sequence[Structure], Sequence[Structure]]:
+    """Structures to fit and to test with."""
+
+    def read(source: Any, select: Mapping[str, Any] | None) -> Sequence[Structure]:
+        if isinstance(source, str | Path):
+            source = [source]
+        if source and all(isinstance(one, Atoms) for one in source):
+            return labelled(source)
+        return read_dataset(source, keys, select, folder).structures
+
+    if isinstance(test, Path) or len(test):
+        return read(train, train_select), read(test, test_select)
+    if test_select:
+        return read(train, train_select), read(train, test_select)
+    everything = read(train, train_select)
+    held = _last_of_groups([one.group for one in everything])
+    return (
+        [one for one, out in zip(everything, held, strict=True) if not out],
+        [one for one, out in zip(everything, held, strict=True) if out],
     )
 
 
-def _with_constant(descriptor: Descriptor, elements: tuple[str, ...], method: Method) -> Combined:
-    """Add a constant per element where its reference energy is no free atom's."""
-    channels = elements if len(elements) > 1 else None
-    constant: tuple[Descriptor, ...] = (OneBody(channels),) if method == "fit" else ()
-    given = descriptor.parts if isinstance(descriptor, Combined) else (descriptor,)
-    return Combined((*constant, *given))
+def _last_of_groups(groups: Sequence[str]) -> NDArray[np.bool_]:
+    """Mark the last tenth of every group, and one structure at least in all, shape (n,)."""
+    held = np.zeros(len(groups), dtype=bool)
+    for name in sorted(set(groups)):
+        members = [k for k, group in enumerate(groups) if group == name]
+        held[members[len(members) - round(HELD_OUT * len(members)) :]] = True
+    if not held.any():
+        held[-1] = True
+    return held
 
 
-def penalty_groups(descriptor: Combined) -> NDArray[np.int64]:
-    """Group of each feature: none for constants, one for each part and body order of a part."""
-    groups: list[NDArray[np.int64]] = []
-    count = 0
-    for part in descriptor.parts:
-        if isinstance(part, OneBody):
-            groups.append(np.full(part.n_features, -1))
-            continue
-        orders = part.orders if isinstance(part, ACE) else np.zeros(part.n_features, dtype=int)
-        values, inverse = np.unique(orders, return_inverse=True)
-        groups.append(count + inverse)
-        count += len(values)
-    return np.concatenate(groups)
+def _leaks(
+    fitted: Sequence[Structure], tested: Sequence[Structure], elements: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    """Tell which test structures are copies of fitted ones, shape (n,)."""
+    n = len(fitted)
+    everything = [one.atoms for one in (*fitted, *tested)]
+    found = {s for atoms in everything[n:] for s in atoms.symbols}
+    number = classes(invariants(everything, tuple(sorted(found | set(elements)))))
+    return np.isin(number[n:], number[:n])
 
 
-def deal(groups: Sequence[str], n_folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold of each structure: those of a group are shuffled and dealt in turn, shape (n,).
+def _factors(weights: Mapping[str, float]) -> tuple[Sequence[float], Sequence[float]]:
+    """Factors of energies to try, and of stresses in units of these."""
+    force = weights.get("force", 1.0)
+    if force <= 0:
+        raise ValueError(f"the weight of forces is {force:g}; give one above 0, or no forces")
+    energies: Sequence[float] = ENERGY_FACTORS
+    stresses: Sequence[float] = STRESS_FACTORS
+    if "energy" in weights:
+        energies = (weights["energy"] / force,)
+    if "stress" in weights:
+        if len(energies) > 1:
+            raise ValueError("a weight of stress needs one of energy beside it; give both")
+        stresses = (weights["stress"] / weights["energy"],)
+    return energies, stresses
 
-    Parameters
-    ----------
-    groups : sequence of str
-    n_folds : int
-    seed : int
-    """
-    rng = np.random.default_rng(seed)
-    sizes = Counter(groups)
-    order = np.concatenate(
-        [rng.permutation([k for k, g in enumerate(groups) if g == name]) for name in sorted(sizes)]
-    )
-    folds = np.empty(len(groups), dtype=np.int64)
-    folds[order.astype(int)] = np.arange(len(groups)) % n_folds
-    return folds
+
+def _check_groups(groups: Mapping[str, GroupWeight], structures: Sequence[Structure]) -> None:
+    known = {one.group for one in structures}
+    for name in groups:
+        if name not in known:
+            raise ValueError(
+                f"weights are given for the group {name!r}, which has no structure; groups are "
+                f"{', '.join(sorted(known))}"
+            )
+
+
+def _with_card(result: Fitted) -> Potential:
+    """Potential with what a reader should know of it."""
+    energy = result.energy
+    card = {
+        "training_structures": energy.n_structures,
+        "copies_left_out": energy.n_copies,
+        "reference_energies": energy.reference,
+        "weights": dict(energy.best.factors),
+        "effective_parameters": round(energy.effective_parameters, 1),
+        "train": result.train.summary(),
+        "test": result.test.summary(),
+        "test_structures_copied_from_training": result.leaked,
+    }
+    return replace(result.potential, info=card)

@@ -4,13 +4,15 @@ Penalties of each descriptor's features are groups of their own, chosen by evide
 within a group features are compared by their size in the data (a unit-free ridge).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from thiry_calc.descriptors import Combined
+from thiry_calc.descriptors import Combined, Descriptor
 from thiry_calc.linear import LinearModel, Statistics, evidence
 
 Array = NDArray[np.float64]
@@ -124,7 +126,23 @@ def calibrated(model: LinearModel, X: Array, y: Array) -> LinearModel:
     LinearModel
         With the same predictions and leverages.
     """
-    ratios = np.abs(y - model.predict(X)) / model.std(X)
+    return rescaled(model, np.abs(y - model.predict(X)) / model.std(X))
+
+
+def rescaled(model: LinearModel, ratios: Array) -> LinearModel:
+    """Scale the noise by given ratios of errors and std, as in `calibrated`.
+
+    Parameters
+    ----------
+    model : LinearModel
+        With a covariance.
+    ratios : ndarray, shape (n,)
+        |error| over std of rows that models alike were not fitted to.
+
+    Returns
+    -------
+    LinearModel
+    """
 
     def miss(scale: float) -> float:
         inner, outer = np.mean(ratios < scale), np.mean(ratios < 1.96 * scale)
@@ -132,3 +150,28 @@ def calibrated(model: LinearModel, X: Array, y: Array) -> LinearModel:
 
     scale = min(np.quantile(ratios, np.linspace(0.55, 0.85, 301)), key=miss)
     return replace(model, noise=float(model.noise * scale))
+
+
+def largest_leverage(
+    model: LinearModel, descriptor: Descriptor, frames: Iterable[Atoms], reference: Array
+) -> float:
+    """Largest leverage of a single atom of some structures.
+
+    Parameters
+    ----------
+    model : LinearModel
+        With a covariance.
+    descriptor : Descriptor
+        Of its K features.
+    frames : iterable of Atoms
+    reference : ndarray, shape (K,)
+        Features that atoms are compared to.
+
+    Returns
+    -------
+    float
+    """
+    return max(
+        float(model.leverage(descriptor.values(atoms) - reference).max())
+        for atoms in tqdm(list(frames), desc="leverage", leave=False, disable=None)
+    )

@@ -64,7 +64,7 @@ def test_evidence_fit_keeps_its_covariance():
     )
     groups = penalty_groups(DESCRIPTOR, (0, 1))
     assert list(np.bincount(groups)) == [9, 4]
-    model = bayesian_ridge(statistics, groups, min_noise=1e-6)
+    model = bayesian_ridge(statistics, groups)
     assert model.leverage_factor.shape == (13, 13)
     np.testing.assert_allclose(model.coefficients, exact.w, rtol=1e-3)
 

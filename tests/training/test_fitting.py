@@ -1,80 +1,142 @@
-"""From labelled structures to a potential."""
+"""From files to a model file."""
+
+import json
 
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.io import read, write
 
+import training
 from thiry_calc import ThiryCalculator
-from thiry_calc.descriptors import ACE
-from training.dataset import Structure
+from thiry_calc.cli import main
 from training.executors import make_executor
-from training.fitting import FOLDS, deal, fit_energy, penalty_groups
+from training.fitting import fit
 
-SMALL, LARGE = ACE(4.5, (4, 3)), ACE(4.5, (8, 7, 6))
+CONFIG = """
+[data]
+train = ["*.xyz"]
+train_select = {split = "train"}
+test_select = {split = "test"}
+[model]
+preset = "fast"
+r_cut = 4.5
+[weights.group.vacancy]
+force = 2.0
+[output]
+model = "%s"
+"""
 
 
-def _labelled(n, seed):
+def _frames(n, seed):
     rng = np.random.default_rng(seed)
     out = []
     for k in range(n):
-        atoms = bulk("Cu", "fcc", 3.6, cubic=True) * (2, 2, 2)
+        atoms = bulk("Cu", "fcc", 3.6, cubic=True) * (2, 2, 1)
         if k % 2:
             del atoms[0]
-        strain = 0.03 * rng.normal(size=(3, 3))
-        atoms.set_cell(atoms.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
         atoms.positions += 0.1 * rng.normal(size=(len(atoms), 3))
         atoms.calc = EMT()
-        labels = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
-        bare = atoms.copy()
-        out.append(Structure(bare, *labels, "vacancy" if k % 2 else "bulk", f"frame {k}"))
+        atoms.get_forces()
+        atoms.get_stress()
+        atoms.info = {"config_type": "vacancy" if k % 2 else "bulk"}
+        out.append(atoms)
     return out
 
 
 @pytest.fixture(scope="module")
-def fit(tmp_path_factory):
-    structures = _labelled(24, seed=0)
-    with make_executor(0) as executor:
-        return fit_energy(
-            [*structures, structures[3]], [SMALL, LARGE], None, {}, executor,
-            tmp_path_factory.mktemp("rows"), "Cu",
-        )  # fmt: skip
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    train, test = _frames(30, seed=0), _frames(6, seed=1)
+    for frames, split in ((train, "train"), ([*test, train[0].copy()], "test")):
+        for atoms in frames:
+            atoms.info["split"] = split
+    write(folder / "all.xyz", [*train, *test], format="extxyz")
+    (folder / "fit.toml").write_text(CONFIG % (folder / "Cu.thiry"))
+    return folder
 
 
-def test_the_better_descriptor_is_chosen_and_copies_left_out(fit):
-    assert fit.potential.cutoff == 4.5
-    assert fit.potential.descriptor.parts[1] == LARGE
-    assert (fit.n_structures, fit.n_copies) == (24, 1)
-    assert fit.reference == "fit"
-    assert fit.best.score <= 1.02 * min(choice.score for _, choice in fit.choices)
-    assert {d.parts[1] for d, _ in fit.choices} == {SMALL, LARGE}
+def test_the_command_writes_a_model_that_works(files, capsys):
+    assert main(["fit", str(files / "fit.toml"), "--workers", "0", "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["training_structures"] == 30
+    assert card["test"]["n_structures"] == 6
+    assert card["test"]["force_mae_eV_per_A"] < 0.05
+    assert card["test"]["energy_mae_eV_per_atom"] < 0.005
+    assert card["reference_energies"] == "fit"
+    assert sorted(p.name for p in files.iterdir()) == ["Cu.thiry", "all.xyz", "fit.toml"]
+    atoms = read(files / "all.xyz", index=0)
+    exact = atoms.get_forces()
+    atoms.calc = ThiryCalculator(str(files / "Cu.thiry"))
+    assert np.abs(atoms.get_forces() - exact).mean() < 0.05
+    assert atoms.calc.get_property("energy_std", atoms) > 0
+    assert main(["fit", str(files / "fit.toml"), "--workers", "0"]) == 0
+    printed = capsys.readouterr().out
+    assert "<- chosen" in printed
+    assert "test, forces (eV/Å)" in printed
 
 
-def test_structures_it_has_not_seen(fit):
-    for one in _labelled(6, seed=1):
-        atoms = one.atoms.copy()
-        atoms.calc = ThiryCalculator(fit.potential)
-        assert atoms.get_potential_energy() / len(atoms) == pytest.approx(
-            one.energy / len(atoms), abs=2e-3
-        )
-        assert np.abs(atoms.get_forces() - one.forces).mean() < 0.02
-        assert np.abs(atoms.get_stress() - one.stress).max() < 3e-3
+def test_one_line_of_python(files):
+    assert training.fit is fit
+    frames = read(files / "all.xyz", index=":")
+    result = fit(frames, preset="fast", r_cut=4.5, weights={"energy": 30.0, "stress": 3.0})
+    assert result.test.n_structures == 4  # the last tenth of two groups of 18
+    assert result.energy.best.factors == {"energy": 30.0, "forces": 1.0, "stress": 3.0}
+    assert result.leaked == 0
 
 
-def test_constants_have_no_penalty_and_every_order_its_own(fit):
-    groups = penalty_groups(fit.potential.descriptor)
-    assert groups[0] == -1
-    assert set(groups[1:]) == {0, 1, 2}
-    np.testing.assert_array_equal(groups[1:], LARGE.orders - 1)
+def test_copies_between_training_and_test_are_reported(files):
+    frames = read(files / "all.xyz", index=":")
+    turned = frames[3].copy()
+    turned.calc = None
+    turned.info |= {"energy": frames[3].get_potential_energy()}
+    turned.rotate(90, "z", rotate_cell=True)
+    result = fit(frames[:20], test=[*frames[20:25], turned], preset="fast", r_cut=4.5)
+    assert result.leaked == 1
+    assert result.without_leaks.n_structures == 5
+    assert result.potential.info["test_structures_copied_from_training"] == 1
 
 
-def test_groups_are_dealt_evenly():
-    groups = ["a"] * 8 + ["b"] * 4 + ["c"]
-    folds = deal(groups, FOLDS, seed=1)
-    assert sorted(np.bincount(folds)) == [3, 3, 3, 4]
-    assert [np.bincount(folds[:8]).tolist(), np.bincount(folds[8:12]).tolist()] == [
-        [2] * 4,
-        [1] * 4,
-    ]
-    np.testing.assert_array_equal(folds, deal(groups, FOLDS, seed=1))
-    assert (folds != deal(groups, FOLDS, seed=2)).any()
+def test_a_killed_fit_resumes_and_workers_do_not_matter(files, monkeypatch):
+    options = {"train_select": {"split": "train"}, "preset": "fast", "r_cut": 4.5}
+    monkeypatch.setattr("training.rows._SHARD_ATOMS", 60)
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.energy_fit.weigh", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(files / "all.xyz", files / "again.thiry", **options)
+    rows = files / ".again.thiry.rows"
+    shards = len(list(rows.glob("*.npz")))
+    assert shards > 4
+    with monkeypatch.context() as patch:
+        patch.setattr("training.rows.RowMaker.statistics", None)  # must not be called
+        first = fit(files / "all.xyz", files / "again.thiry", **options)
+    assert not rows.exists()
+    with make_executor(2) as executor:
+        second = fit(files / "all.xyz", executor=executor, **options)
+    (files / "again.thiry").unlink()
+    a, b = (r.potential.target("energy").model for r in (first, second))
+    np.testing.assert_allclose(a.coefficients, b.coefficients, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"groups": {"slab": {"force": 2.0}}}, "group 'slab', which has no structure; groups are"),
+        ({"weights": {"stress": 1.0}}, "a weight of stress needs one of energy"),
+        ({"weights": {"force": 0.0}}, "the weight of forces is 0"),
+        ({"preset": "best"}, "unknown preset 'best'"),
+    ],
+)
+def test_mistakes_are_named(files, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(files / "all.xyz", r_cut=4.5, **options)
+
+
+def test_a_model_that_could_not_be_written(files):
+    with pytest.raises(ValueError, match="no folder"):
+        fit(files / "all.xyz", files / "nowhere" / "Cu.thiry")

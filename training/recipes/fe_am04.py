@@ -12,7 +12,6 @@ Writes the model files, cards, parity plots and reference values.
 """
 
 import argparse
-from collections.abc import Iterable
 from concurrent.futures import Executor
 from functools import reduce
 from operator import add
@@ -47,9 +46,17 @@ from training.recipes.fe_am04_entropy import (
     fit_entropy,
     held_out_groups,
 )
-from training.recipes.fe_am04_parts import ALL, ENTROPY, PARTS, PUBLISHED, SHARED, columns_of
+from training.recipes.fe_am04_parts import (
+    ALL,
+    ENTROPY,
+    PARTS,
+    PUBLISHED,
+    SHARED,
+    columns_of,
+    parts_of,
+)
 from training.references.am04 import AM04, LATTICE_CONSTANT
-from training.regression import calibrated, compacted
+from training.regression import calibrated, compacted, largest_leverage
 from training.strained_crystals import expansion_row, strained_crystals
 
 Array = NDArray[np.float64]
@@ -114,7 +121,7 @@ def fit_energy(data: DefectRows, frames: list[Atoms], reference: Reference) -> L
     -------
     LinearModel
     """
-    shared = Combined(tuple(PARTS[p] for p in SHARED))
+    shared = parts_of(SHARED)
     frames = [*frames, label(supercell(LATTICE_CONSTANT, 3), AM04(), "crystal")]
     statistics = energy_statistics(frames, shared, reference, SIGMA, "energy rows")
     use = ~data.held_out
@@ -127,18 +134,6 @@ def fit_energy(data: DefectRows, frames: list[Atoms], reference: Reference) -> L
     test = data.held_out & ~data.strained
     return calibrated(
         model, data.features[test][:, columns_of(SHARED)], data.formation_energy[test]
-    )
-
-
-def _largest_leverage(
-    model: LinearModel, frames: Iterable[Atoms], parts: tuple[int, ...], phi_0: Array
-) -> float:
-    """Largest leverage of a single atom of training structures."""
-    descriptor = Combined(tuple(PARTS[p] for p in parts))
-    reference = phi_0[columns_of(parts)]
-    return max(
-        float(model.leverage(descriptor.values(atoms) - reference).max())
-        for atoms in tqdm(list(frames), desc="leverage")
     )
 
 
@@ -234,7 +229,7 @@ def main() -> None:
     energy_0 = perfect.get_potential_energy() / len(perfect)
     shared = phi_0[columns_of(SHARED)]
     energy = fit_energy(data, training, Reference(shared, energy_0))
-    limit = _largest_leverage(energy, training, SHARED, phi_0)
+    limit = largest_leverage(energy, parts_of(SHARED), training, shared)
     energy_target = Target(energy, SHARED, shared[None], np.array([energy_0]), limit)
     box = crystal_of_box(perfect, "bcc", LATTICE_CONSTANT, "Fe")
     crystal = Crystal("bcc", LATTICE_CONSTANT, {"Fe": hbar_omega(box, AM04())})
@@ -244,8 +239,8 @@ def main() -> None:
         times = counts_of(rows, parts) if parts is ENTROPY else {}  # totals alone, as published
         print(f"{name}: rows of sites and gradients count {times or 'nothing'}")
         entropy = fit_entropy(rows, ~held, parts, times)
-        limit = _largest_leverage(entropy, sample, parts, phi_0)
         reference = phi_0[None, columns_of(parts)]
+        limit = largest_leverage(entropy, parts_of(parts), sample, reference[0])
         used = [p for p in range(len(PARTS)) if p in SHARED or p in parts]
         own = tuple(used.index(p) for p in parts)
         entropy_target = Target(entropy, own, reference, np.zeros(1), limit)

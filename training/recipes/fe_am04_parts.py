@@ -40,6 +40,11 @@ def columns_of(parts: tuple[int, ...]) -> NDArray[np.int64]:
     return np.concatenate([np.arange(ALL.n_features)[ALL.columns[p]] for p in parts])
 
 
+def parts_of(parts: tuple[int, ...]) -> Combined:
+    """Return the descriptor of some of the parts."""
+    return Combined(tuple(PARTS[p] for p in parts))
+
+
 def entropy_rows_model(features: Array, entropy: Array, parts: tuple[int, ...]) -> LinearModel:
     """Entropy model of plain rows, without strained crystals or calibration.
 

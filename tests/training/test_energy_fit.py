@@ -1,0 +1,80 @@
+"""From labelled structures to a potential."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from thiry_calc import ThiryCalculator
+from thiry_calc.descriptors import ACE
+from training.dataset import Structure
+from training.energy_fit import FOLDS, deal, fit_energy, penalty_groups
+from training.executors import make_executor
+
+SMALL, LARGE = ACE(4.5, (4, 3)), ACE(4.5, (8, 7, 6))
+
+
+def _labelled(n, seed):
+    rng = np.random.default_rng(seed)
+    out = []
+    for k in range(n):
+        atoms = bulk("Cu", "fcc", 3.6, cubic=True) * (2, 2, 2)
+        if k % 2:
+            del atoms[0]
+        strain = 0.03 * rng.normal(size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+        atoms.positions += 0.1 * rng.normal(size=(len(atoms), 3))
+        atoms.calc = EMT()
+        labels = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+        bare = atoms.copy()
+        out.append(Structure(bare, *labels, "vacancy" if k % 2 else "bulk", f"frame {k}"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def fit(tmp_path_factory):
+    structures = _labelled(24, seed=0)
+    with make_executor(0) as executor:
+        return fit_energy(
+            [*structures, structures[3]], [SMALL, LARGE], None, {}, executor,
+            tmp_path_factory.mktemp("rows"), "Cu",
+        )  # fmt: skip
+
+
+def test_the_better_descriptor_is_chosen_and_copies_left_out(fit):
+    assert fit.potential.cutoff == 4.5
+    assert fit.potential.descriptor.parts[1] == LARGE
+    assert (fit.n_structures, fit.n_copies) == (24, 1)
+    assert fit.reference == "fit"
+    assert fit.best.score <= 1.02 * min(choice.score for _, choice in fit.choices)
+    assert {d.parts[1] for d, _ in fit.choices} == {SMALL, LARGE}
+
+
+def test_structures_it_has_not_seen(fit):
+    for one in _labelled(6, seed=1):
+        atoms = one.atoms.copy()
+        atoms.calc = ThiryCalculator(fit.potential)
+        assert atoms.get_potential_energy() / len(atoms) == pytest.approx(
+            one.energy / len(atoms), abs=2e-3
+        )
+        assert np.abs(atoms.get_forces() - one.forces).mean() < 0.02
+        assert np.abs(atoms.get_stress() - one.stress).max() < 3e-3
+
+
+def test_constants_have_no_penalty_and_every_order_its_own(fit):
+    groups = penalty_groups(fit.potential.descriptor)
+    assert groups[0] == -1
+    assert set(groups[1:]) == {0, 1, 2}
+    np.testing.assert_array_equal(groups[1:], LARGE.orders - 1)
+
+
+def test_groups_are_dealt_evenly():
+    groups = ["a"] * 8 + ["b"] * 4 + ["c"]
+    folds = deal(groups, FOLDS, seed=1)
+    assert sorted(np.bincount(folds)) == [3, 3, 3, 4]
+    assert [np.bincount(folds[:8]).tolist(), np.bincount(folds[8:12]).tolist()] == [
+        [2] * 4,
+        [1] * 4,
+    ]
+    np.testing.assert_array_equal(folds, deal(groups, FOLDS, seed=1))
+    assert (folds != deal(groups, FOLDS, seed=2)).any()
