@@ -5,9 +5,9 @@ import pytest
 
 from thiry_calc.defects import supercell
 from thiry_calc.descriptors import LocalLogDet, make_descriptor
+from thiry_calc.descriptors.local_hessian import local_hessian
 from thiry_calc.descriptors.local_log_det import spline_basis
 from thiry_calc.differences import richardson
-from thiry_calc.local_hessian import local_hessian
 from thiry_calc.neighbors import (
     neighbors_of,
     pair_forces_to_forces,

@@ -20,8 +20,7 @@ from ase.outputs import Properties, all_outputs
 from numpy.typing import NDArray
 
 from thiry_calc.blocks import evaluate, extrapolations, uncertainties
-from thiry_calc.descriptors.base import species_of
-from thiry_calc.local_hessian import REACH, local_hessian
+from thiry_calc.descriptors.base import MARGIN, species_of
 from thiry_calc.neighbors import (
     NeighborCache,
     NeighborList,
@@ -273,18 +272,17 @@ class ThiryCalculator(Calculator):
         Returns
         -------
         scipy.sparse.csr_array, shape (3N, 3N)
-            eV/Å², symmetric; central differences that re-evaluate only the atoms around the
-            displaced one.
+            eV/Å², symmetric; analytic, but for descriptors of two hops (`LocalLogDet`).
         """
         check_structure(atoms)
-        nl = NeighborCache(self.potential.cutoff, skin=REACH).get(atoms)
+        nl = NeighborCache(self.potential.cutoff, skin=MARGIN).get(atoms)
         _check_overlap(nl)
         species_of(nl, self.potential.elements)  # refuses elements that the model does not know
         weights = self.potential.weights("energy")
         if self.temperature:
             weights = weights - units.kB * self.temperature * self.potential.weights("entropy")
         descriptor, active = self.potential.descriptor.active(weights)
-        return local_hessian(descriptor, nl, active)
+        return descriptor.curve(nl, active)
 
     def export_properties(self) -> Properties:
         """Results under ASE's names only: ASE refuses properties it does not know."""

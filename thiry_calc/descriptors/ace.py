@@ -20,10 +20,18 @@ from itertools import combinations_with_replacement
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse
 from ase import Atoms
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors.ace_kernels import Jacobian, Terms, ace_pull, ace_push, ace_values
+from thiry_calc.descriptors.ace_kernels import (
+    Jacobian,
+    Terms,
+    ace_curve,
+    ace_pull,
+    ace_push,
+    ace_values,
+)
 from thiry_calc.descriptors.angular import harmonic_recursion
 from thiry_calc.descriptors.base import (
     Array,
@@ -35,6 +43,7 @@ from thiry_calc.descriptors.base import (
     species_of,
 )
 from thiry_calc.descriptors.coupling import couplings
+from thiry_calc.descriptors.curvature import Density, Site, density_curve
 from thiry_calc.descriptors.radial import RadialBasis, make_radial
 from thiry_calc.neighbors import VOIGT, NeighborList
 
@@ -255,3 +264,27 @@ class ACE(HyperParameters):
         full = strain.reshape(3, 3, -1)
         symmetric = np.array([(full[a, b] + full[b, a]) / 2 for a, b in VOIGT])
         return total.ravel(), -rows.reshape(3 * len(nl), -1), symmetric
+
+    def curve(self, nl: NeighborList, weights: Array) -> scipy.sparse.csr_array:
+        """Return the Hessian; see `Descriptor.curve`."""
+        terms, species = self._terms, species_of(nl, self.elements)
+        used, compact = np.unique(terms.indices[terms.first[1] :], return_inverse=True)
+        compact = compact.reshape(-1, terms.indices.shape[1])
+        if len(used) and used[0] < 0:  # the padding of short products
+            used, compact = used[1:], compact - 1
+        linear, above = slice(0, terms.first[1]), slice(terms.first[1], None)
+        per_term = weights.reshape(self._n_species, -1)[:, terms.feature] * terms.coefficients
+        starts = terms.first[1:] - terms.first[1]
+
+        def site(i: int, a: Array) -> Site:
+            w = per_term[species[i]]
+            gradient = np.zeros(len(a))
+            np.add.at(gradient, terms.indices[linear, 0], w[linear])
+            slope, second = ace_curve(a[used], compact, starts, w[above])
+            gradient[used] += slope
+            return Site(gradient, used, lambda slopes: second @ slopes)
+
+        density = Density(
+            self.r_cut, self._radial.coefficients, self._recursion, species, self._n_species
+        )
+        return density_curve(nl, density, site)

@@ -266,3 +266,36 @@ def _strain_rows(count, geometry, slopes, strain):
                 for j in range(count):
                     total += slopes[k, 3 * j + c] * geometry[d, j] * geometry[3, j]
                 strain[3 * c + d, k] += total
+
+
+@numba.njit(cache=True, fastmath=FASTMATH)
+def ace_curve(a, indices, order_first, weights):
+    """Return gradient (U,) and Hessian (U, U) of weighted products of two and more projections.
+
+    Parameters
+    ----------
+    a : ndarray, shape (U,)
+    indices : ndarray of int, shape (terms, ν_max)
+        Into a.
+    order_first : ndarray of int
+        Where the terms of order 2, 3, … begin, and their end.
+    weights : ndarray, shape (terms,)
+    """
+    gradient, second = np.zeros(len(a)), np.zeros((len(a), len(a)))
+    for k in range(len(order_first) - 1):
+        order = k + 2
+        for t in range(order_first[k], order_first[k + 1]):
+            for s in range(order):
+                value = weights[t]
+                for u in range(order):
+                    if u != s:
+                        value *= a[indices[t, u]]
+                gradient[indices[t, s]] += value
+                for v in range(s):
+                    value = weights[t]
+                    for u in range(order):
+                        if u != s and u != v:
+                            value *= a[indices[t, u]]
+                    second[indices[t, s], indices[t, v]] += value
+                    second[indices[t, v], indices[t, s]] += value
+    return gradient, second

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numba
 import numpy as np
+import scipy.sparse
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from thiry_calc.neighbors import NeighborList, neighbors_of
 
 Array = NDArray[np.float64]
+
+MARGIN = 2e-5  # Å, by which differences move atoms where a Hessian is not analytic
 
 
 @runtime_checkable
@@ -75,6 +78,21 @@ class Descriptor(Protocol):
             −∂(Σ_i φ_i)/∂R, per Å.
         strain : ndarray, shape (6, K)
             ∂(Σ_i φ_i)/∂ε, Voigt order; divide by the volume for stress.
+        """
+
+    def curve(self, nl: NeighborList, weights: Array) -> scipy.sparse.csr_array:
+        """Return the Hessian of Σ_i w·φ_i.
+
+        Parameters
+        ----------
+        nl : NeighborList
+            Of all N atoms, complete to `cutoff` + `MARGIN`.
+        weights : ndarray, shape (K,)
+
+        Returns
+        -------
+        scipy.sparse.csr_array, shape (3N, 3N)
+            Per Å²; symmetric, with rows that sum to zero over atoms.
         """
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse
 from ase import Atoms
 
 from thiry_calc.descriptors.base import Array, Descriptor, as_neighbors, as_targets
@@ -87,6 +88,14 @@ class Combined:
             np.hstack([r[1] for r in rows]),
             np.hstack([r[2] for r in rows]),
         )
+
+    def curve(self, nl: NeighborList, weights: Array) -> scipy.sparse.csr_array:
+        """Return the Hessian; parts without weight cost nothing."""
+        total = scipy.sparse.csr_array((3 * len(nl), 3 * len(nl)))
+        for part, columns in zip(self.parts, self.columns, strict=True):
+            if weights[columns].any():
+                total = total + part.curve(nl, weights[columns])
+        return total
 
     def to_dict(self) -> dict[str, Any]:
         """Hyper-parameters as {"type": "combined", "parts": [...]}."""

@@ -30,10 +30,12 @@ from math import factorial
 from typing import ClassVar
 
 import numpy as np
+import scipy.sparse
 from ase import Atoms
 from scipy.interpolate import BSpline
 
 from thiry_calc.descriptors.base import Array, HyperParameters, as_neighbors, as_targets, chunks
+from thiry_calc.descriptors.local_hessian import local_hessian
 from thiry_calc.descriptors.log_det_kernels import add_diagonals, local_log_dets, on_site
 from thiry_calc.neighbors import NeighborList, pair_forces_to_forces, strain_derivative
 
@@ -193,3 +195,7 @@ class LocalLogDet(HyperParameters):
             forces[:, k] = pair_forces_to_forces(nl.first, nl.neighbor, slopes).ravel()
             strain[:, k] = strain_derivative(nl.vectors, slopes)
         return total, forces, strain
+
+    def curve(self, nl: NeighborList, weights: Array) -> scipy.sparse.csr_array:
+        """Return the Hessian, by differences; see `local_hessian`."""
+        return local_hessian(self, nl, weights)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import scipy.sparse
 from ase import Atoms
 
 from thiry_calc.descriptors.base import (
@@ -68,3 +69,7 @@ class OneBody(HyperParameters):
         """Return the summed design rows; see `Descriptor.push`."""
         total = self.values(nl).sum(axis=0)
         return total, np.zeros((3 * len(nl), len(total))), np.zeros((6, len(total)))
+
+    def curve(self, nl: NeighborList, weights: Array) -> scipy.sparse.csr_array:
+        """Return the Hessian, which is zero."""
+        return scipy.sparse.csr_array((3 * len(nl), 3 * len(nl)))

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse
 from ase import Atoms
 
+from thiry_calc.descriptors.angular import harmonic_recursion
 from thiry_calc.descriptors.base import (
     Array,
     HyperParameters,
@@ -20,6 +22,7 @@ from thiry_calc.descriptors.base import (
     chunks,
     species_of,
 )
+from thiry_calc.descriptors.curvature import Density, Site, density_curve
 from thiry_calc.descriptors.pair_kernels import pair_pull, pair_push, pair_values
 from thiry_calc.descriptors.radial import RadialBasis, make_radial
 from thiry_calc.neighbors import VOIGT, NeighborList
@@ -123,3 +126,12 @@ class Pair(HyperParameters):
         full = full.reshape(3, 3, -1)
         strain = np.array([(full[a, b] + full[b, a]) / 2 for a, b in VOIGT])
         return total.ravel(), -rows.reshape(3 * len(nl), -1), strain
+
+    def curve(self, nl: NeighborList, weights: Array) -> scipy.sparse.csr_array:
+        """Return the Hessian; see `Descriptor.curve`."""
+        species, none = species_of(nl, self.elements), np.zeros(0, dtype=np.int64)
+        w = weights.reshape(self._n_species, -1)
+        density = Density(
+            self.r_cut, self._radial.coefficients, harmonic_recursion(0), species, self._n_species
+        )
+        return density_curve(nl, density, lambda i, a: Site(w[species[i]], none, np.copy))

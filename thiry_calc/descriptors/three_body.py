@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse
 from ase import Atoms
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ from thiry_calc.descriptors.base import (
     chunks,
     species_of,
 )
+from thiry_calc.descriptors.curvature import Density, Site, density_curve
 from thiry_calc.descriptors.density import site_sums
 from thiry_calc.descriptors.density_pull import site_pull
 from thiry_calc.descriptors.density_push import site_push
@@ -170,3 +172,45 @@ class ThreeBodyDescriptor(HyperParameters, ABC):
         full = self._features(e_sums, e_self).reshape(3, 3, -1)
         strain = np.array([(full[a, b] + full[b, a]) / 2 for a, b in VOIGT])
         return total, forces, strain
+
+    def curve(self, nl: NeighborList, weights: Array) -> scipy.sparse.csr_array:
+        """Return the Hessian; see `Descriptor.curve`."""
+        species = species_of(nl, self.elements)
+        n_species, _, n_l = self._shape
+        alpha, beta = self._factors
+        shaped = weights.reshape(self._shape)
+        legendre = (shaped * alpha[:, None]) @ self._angular
+        on_self = -beta * shaped.sum(axis=-1)
+        q1, q2 = self._products.T
+        size = n_species * self.n_max
+        matrix = np.zeros((n_species, n_l, size, size))  # P″ couples projections of equal l, m
+        for z in range(n_species):
+            np.add.at(matrix[z].transpose(1, 2, 0), (q1, q2), legendre[z])
+            np.add.at(matrix[z].transpose(1, 2, 0), (q2, q1), legendre[z])
+        degree = np.repeat(np.arange(n_l), 2 * np.arange(n_l) + 1)
+        used = np.arange(size * len(degree))
+
+        def site(i: int, a: Array) -> Site:
+            own = matrix[species[i]][degree]  # (lm, q, q)
+
+            def second(slopes: Array) -> Array:
+                by_lm = slopes.reshape(size, len(degree), -1).transpose(1, 0, 2)
+                return (own @ by_lm).transpose(1, 0, 2).reshape(slopes.shape)
+
+            return Site(second(a[:, None])[:, 0], used, second)
+
+        same = np.flatnonzero(q1 // self.n_max == q2 // self.n_max)
+        n1, n2, channel = q1[same] % self.n_max, q2[same] % self.n_max, q1[same] // self.n_max
+
+        def on_pairs(
+            i: int, kinds: NDArray[np.int64], g: Array, dg: Array, ddg: Array
+        ) -> tuple[Array, Array]:
+            v = on_self[species[i], same][:, None] * (kinds == channel[:, None])
+            first = dg[n1] * g[n2] + g[n1] * dg[n2]
+            second = ddg[n1] * g[n2] + 2 * dg[n1] * dg[n2] + g[n1] * ddg[n2]
+            return (v * first).sum(axis=0), (v * second).sum(axis=0)
+
+        density = Density(
+            self.r_cut, self._radial.coefficients, self._recursion, species, n_species
+        )
+        return density_curve(nl, density, site, on_pairs)

@@ -19,14 +19,13 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors.base import Descriptor
+from thiry_calc.descriptors.base import MARGIN, Descriptor
 from thiry_calc.differences import STENCILS
 from thiry_calc.neighbors import NeighborList, sublist
 
 Array = NDArray[np.float64]
 
-STEP = 1e-5  # Å
-REACH = 2 * STEP  # Å, by which atoms move
+STEP = MARGIN / 2  # Å
 
 
 def local_hessian(
@@ -38,7 +37,7 @@ def local_hessian(
     ----------
     descriptor : Descriptor
     nl : NeighborList
-        Complete to the descriptor's cutoff plus `REACH`.
+        Complete to the descriptor's cutoff plus `MARGIN`.
     weights : ndarray, shape (K,)
         eV per feature.
 
