@@ -145,13 +145,6 @@ def text(*choices: str) -> Checker:
     return check
 
 
-def boolean(value: Any, where: str) -> bool:
-    """Check a truth value."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{where} is {value!r}; expected true or false")
-    return value
-
-
 def listing(item: Checker, minimum: int = 1) -> Checker:
     """Checker of a list of at least `minimum` items."""
 

@@ -1,9 +1,9 @@
 """The configuration of `thiry fit`: a checked TOML file.
 
 [data]    train, test, train_select, test_select, keys
-[model]   preset or [[model.descriptor]], targets, r_cut, e0, zbl
-[weights] energy, force, stress, entropy, [weights.group.NAME]
-[output]  model, report
+[model]   preset or [[model.descriptor]], r_cut, e0
+[weights] energy, force, stress, [weights.group.NAME]
+[output]  model
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from thiry_calc.descriptors import Descriptor, make_descriptor
-from training.config import Checker, Key, boolean, check_table, listing, read_toml, real, text
+from training.config import Checker, Key, check_table, listing, read_toml, real, text
 from training.labels import QUANTITIES
 from training.presets import PRESETS
-
-TARGETS = ("energy", "entropy")
 
 
 def _mapping(item: Checker) -> Checker:
@@ -64,13 +62,11 @@ _DATA = {
 _MODEL = {
     "preset": Key(text(*PRESETS), None),
     "descriptor": Key(listing(_descriptor), ()),
-    "targets": Key(listing(text(*TARGETS)), ("energy",)),
     "r_cut": Key(real(1.0, 30.0, "Å"), None),
     "e0": Key(_e0, None),
-    "zbl": Key(boolean, False),
 }
 _FACTOR = real(0.0)
-_GROUP = {name: Key(_FACTOR, 1.0) for name in ("energy", "force", "stress", "entropy")}
+_GROUP = {name: Key(_FACTOR, 1.0) for name in ("energy", "force", "stress")}
 
 
 def _group(value: Any, where: str) -> dict[str, Any]:
@@ -81,7 +77,7 @@ _WEIGHTS = {
     **{name: Key(_FACTOR, None) for name in _GROUP},
     "group": Key(_mapping(_group), {}),
 }
-_OUTPUT = {"model": Key(text()), "report": Key(text(), None)}
+_OUTPUT = {"model": Key(text())}
 
 
 @dataclass(frozen=True)
@@ -99,16 +95,14 @@ class FitConfig:
     preset : str or None
         None where descriptors are given.
     descriptors : tuple of Descriptor
-    targets : tuple of str
     r_cut : float or None
         Å.
     e0 : mapping of str to float, "fit", "isolated" or None
-    zbl : bool
     weights : mapping of str to float
-        Of "energy", "force", "stress", "entropy"; those not named are chosen by validation.
+        Of "energy", "force", "stress"; those not named are chosen by validation.
     groups : mapping of str to mapping of str to float
         Factors of these weights, by group.
-    model, report : Path or None
+    model : Path
         Where to write, relative to the current directory.
     folder : Path
         Of the configuration.
@@ -121,14 +115,11 @@ class FitConfig:
     keys: Mapping[str, str]
     preset: str | None
     descriptors: tuple[Descriptor, ...]
-    targets: tuple[str, ...]
     r_cut: float | None
     e0: Any
-    zbl: bool
     weights: Mapping[str, float]
     groups: Mapping[str, Mapping[str, float]]
     model: Path
-    report: Path | None
     folder: Path
 
 
@@ -184,6 +175,5 @@ def read_fit_config(path: str | Path) -> FitConfig:
         weights={name: value for name, value in weights.items() if value is not None},
         groups=groups,
         model=Path(output["model"]),
-        report=None if output["report"] is None else Path(output["report"]),
         folder=Path(path).parent,
     )

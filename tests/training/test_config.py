@@ -1,6 +1,6 @@
 import pytest
 
-from training.config import boolean, integer, listing, read_toml, real, span, text
+from training.config import integer, listing, read_toml, real, span, text
 from training.recipe import Recipe, parse_recipe, read_recipe
 
 
@@ -123,7 +123,6 @@ def test_files(tmp_path):
         (real(0.0), 1.5, float("inf")),
         (text("a", "b"), "a", "c"),
         (text(), "any", ""),
-        (boolean, True, 1),
         (listing(integer(0)), [1, 2], [1, "x"]),
         (span(real(0.0)), [1, 2.5], [1]),
     ],

@@ -32,7 +32,6 @@ energy = 30
 force = 0.5
 [output]
 model = "Mo.thiry"
-report = "report"
 """
 
 
@@ -59,8 +58,7 @@ def test_everything_that_can_be_said(tmp_path):
 def test_the_least_that_must_be_said(tmp_path):
     config = _read(tmp_path, '[data]\ntrain = ["a.xyz"]\n[output]\nmodel = "a.thiry"\n')
     assert config.preset == "accurate"
-    assert config.targets == ("energy",)
-    assert (config.r_cut, config.e0, config.report, config.zbl) == (None, None, None, False)
+    assert (config.r_cut, config.e0) == (None, None)
     assert config.weights == config.groups == config.test_select == {}
 
 
