@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from thiry_calc.descriptors import Descriptor
 from thiry_calc.files import check_folder
@@ -134,7 +135,8 @@ def fit(
     _check_groups(by_group, fitted)
     name = "potential" if model is None else Path(model).name.split(".")[0]
     rows = _rows_folder(model)
-    with nullcontext(executor) if executor is not None else make_executor(0) as working:
+    chosen = nullcontext(executor) if executor is not None else make_executor(0)
+    with chosen as working, threadpool_limits(1):  # the same numbers whoever works
         energy = fit_energy(
             fitted, tried, e0, by_group, working, rows, name, seed, *_factors(weights or {})
         )
