@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import os
 
+from training.commands.workers import add_worker_arguments, chosen_executor
 from training.energy_fit import Fit
-from training.executors import connect, make_executor
 from training.fit_config import read_fit_config
 from training.fitting import Fitted, fit
 
@@ -15,24 +14,13 @@ EXAMPLE = "thiry fit Mo.toml --workers 4"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("config", help="what to fit, a TOML file")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="processes of one thread each; 0 works in this process (default: all cores)",
-    )
-    parser.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="send the work to a dask cluster instead, such as tcp://node1:8786",
-    )
+    add_worker_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fit, write the model and print its errors."""
     config = read_fit_config(args.config)
-    elsewhere = args.scheduler is not None
-    with connect(args.scheduler) if elsewhere else make_executor(args.workers) as executor:
+    with chosen_executor(args) as executor:
         result = fit(
             config.train,
             config.model,

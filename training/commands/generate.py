@@ -2,9 +2,8 @@
 
 import argparse
 import json
-import os
 
-from training.executors import connect, make_executor
+from training.commands.workers import add_worker_arguments, chosen_executor
 from training.generate import generate
 from training.recipe import read_recipe
 
@@ -14,17 +13,7 @@ EXAMPLE = "thiry generate iron.toml --workers 4 --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("config", help="recipe, a TOML file")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="processes of one thread each; 0 works in this process (default: all cores)",
-    )
-    parser.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="send the work to a dask cluster instead, such as tcp://node1:8786",
-    )
+    add_worker_arguments(parser)
     parser.add_argument(
         "--as-it-stands",
         action="store_true",
@@ -35,8 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate and print the summary."""
     recipe = read_recipe(args.config)
-    elsewhere = args.scheduler is not None
-    with connect(args.scheduler) if elsewhere else make_executor(args.workers) as executor:
+    with chosen_executor(args) as executor:
         summary = generate(recipe, executor, as_it_stands=args.as_it_stands)
     if args.json:
         print(json.dumps(summary, indent=1, ensure_ascii=False))
