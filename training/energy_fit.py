@@ -7,7 +7,7 @@ cross-validation → penalties by evidence → potential
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors import ACE, Combined, Descriptor, OneBody
+from thiry_calc.descriptors import ACE, ZBL, Combined, Descriptor, OneBody
 from thiry_calc.linear import TSQR, LinearModel, ridge
 from thiry_calc.linear.validate import left_out
 from thiry_calc.potential import Potential, Target
@@ -78,6 +78,7 @@ def fit_energy(
     seed: int = 0,
     energy_factors: Sequence[float] = ENERGY_FACTORS,
     stress_factors: Sequence[float] = STRESS_FACTORS,
+    core: ZBL | None = None,
 ) -> Fit:
     """Fit energies, forces and stresses.
 
@@ -98,6 +99,8 @@ def fit_energy(
         Deals the folds.
     energy_factors, stress_factors : sequence of float
         To try, of `training.weighing.weigh`.
+    core : ZBL, optional
+        Repulsion of nuclei, beside which the rest is fitted.
 
     Returns
     -------
@@ -115,22 +118,27 @@ def fit_energy(
     for descriptor in descriptors:
         whole = _with_constant(descriptor, elements, method)
         zero = np.zeros((len(elements), whole.n_features))
-        maker = RowMaker(whole, Baseline(elements, energies, zero), FORCE_SCALE, groups)
+        maker = RowMaker(whole, Baseline(elements, energies, zero, core), FORCE_SCALE, groups)
         parts = fold_statistics(distinct, folds, maker, executor, folder)
         choices = weigh(parts, penalty_groups(whole), energy_factors, stress_factors)
         tried += [(whole, parts, choice) for choice in choices]
     whole, parts, best = tried[best_choice([choice for _, _, choice in tried])]
     total = {kind: reduce(add, (part[kind] for part in parts)) for kind in KINDS}
     model = bayesian_ridge(joined(total, best.factors), penalty_groups(whole))
-    baseline = Baseline(elements, energies, np.zeros((len(elements), whole.n_features)))
+    zero = np.zeros((len(elements), whole.n_features))
+    baseline = Baseline(elements, energies, zero, core)
     weighted = [joined(part, best.factors) for part in parts]
     model = rescaled(model, _ratios(model, weighted, distinct, folds, whole, baseline))
     sample = [one.atoms for one in distinct[:: max(1, len(distinct) // LEVERAGE_STRUCTURES)]]
     limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))
-    own = tuple(range(len(whole.parts)))
-    target = Target(model, own, baseline.features, energies, limit)
+    parts_used = whole.parts
+    if core is not None:
+        parts_used, model = (*whole.parts, core), with_one(model)
+    own = tuple(range(len(parts_used)))
+    reference = np.zeros((len(elements), model.n_features))
+    target = Target(model, own, reference, energies, limit)
     return Fit(
-        Potential(name, elements, whole, {"energy": target}),
+        Potential(name, elements, Combined(parts_used), {"energy": target}),
         [(d, c) for d, _, c in tried],
         best,
         method,
@@ -155,12 +163,34 @@ def _ratios(
         without = ridge(rest, model.penalty)
         left = [one for one, f in zip(structures, folds, strict=True) if f == fold]
         left = [one for one in left if one.energy is not None]
-        counts = np.array([baseline.counts(one) for one in left])
         sums = feature_sums([one.atoms for one in left], descriptor, "error bars")
-        x = sums - counts @ baseline.features
-        y = np.array([one.energy for one in left]) - counts @ baseline.energies
+        pairs = zip(sums, left, strict=True)
+        x = np.array([baseline.centered(row, one.atoms) for row, one in pairs])
+        y = np.array([baseline.cohesive_energy(one) for one in left])
         out.append(np.abs(y - without.predict(x)) / without.std(x))
     return np.concatenate(out)
+
+
+def with_one(model: LinearModel) -> LinearModel:
+    """Add a feature whose coefficient is 1, for certain.
+
+    Parameters
+    ----------
+    model : LinearModel
+        Of K features, with a covariance.
+
+    Returns
+    -------
+    LinearModel
+        Of K + 1 features, the last one new.
+    """
+    assert model.leverage_factor is not None
+    return replace(
+        model,
+        coefficients=np.append(model.coefficients, 1.0),
+        leverage_factor=np.pad(model.leverage_factor, ((0, 1), (0, 0))),
+        penalty=None if model.penalty is None else np.append(model.penalty, 0.0),
+    )
 
 
 def _with_constant(descriptor: Descriptor, elements: tuple[str, ...], method: Method) -> Combined:

@@ -1,7 +1,7 @@
 """The configuration of `thiry fit`: a checked TOML file.
 
 [data]    train, test, train_select, test_select, keys
-[model]   preset or [[model.descriptor]], r_cut, e0
+[model]   preset or [[model.descriptor]], r_cut, e0, zbl
 [weights] energy, force, stress, [weights.group.NAME]
 [output]  model
 """
@@ -42,6 +42,15 @@ def _e0(value: Any, where: str) -> Any:
     return _mapping(real(-1e7, 1e7, "eV"))(value, where)
 
 
+def _zbl(value: Any, where: str) -> bool | tuple[float, float]:
+    if isinstance(value, bool):
+        return value
+    radii = listing(real(0.0, 30.0, "Å"))(value, where)
+    if len(radii) != 2 or not 0 < radii[0] < radii[1]:
+        raise ValueError(f"{where} is {value!r}; expected true, false, or two radii in Å")
+    return radii[0], radii[1]
+
+
 def _descriptor(value: Any, where: str) -> Descriptor:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where} is {value!r}; expected a table with a type")
@@ -64,6 +73,7 @@ _MODEL = {
     "descriptor": Key(listing(_descriptor), ()),
     "r_cut": Key(real(1.0, 30.0, "Å"), None),
     "e0": Key(_e0, None),
+    "zbl": Key(_zbl, False),
 }
 _FACTOR = real(0.0)
 _GROUP = {name: Key(_FACTOR, 1.0) for name in ("energy", "force", "stress")}
@@ -98,6 +108,7 @@ class FitConfig:
     r_cut : float or None
         Å.
     e0 : mapping of str to float, "fit", "isolated" or None
+    zbl : bool or (float, float)
     weights : mapping of str to float
         Of "energy", "force", "stress"; those not named are chosen by validation.
     groups : mapping of str to mapping of str to float
@@ -117,6 +128,7 @@ class FitConfig:
     descriptors: tuple[Descriptor, ...]
     r_cut: float | None
     e0: Any
+    zbl: bool | tuple[float, float]
     weights: Mapping[str, float]
     groups: Mapping[str, Mapping[str, float]]
     model: Path

@@ -21,7 +21,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from thiry_calc.descriptors import Descriptor
+from thiry_calc.descriptors import ZBL, Descriptor
 from thiry_calc.files import check_folder
 from thiry_calc.potential import Potential
 from training.copies import classes, invariants
@@ -30,11 +30,12 @@ from training.energy_fit import Fit, fit_energy
 from training.evaluate import Evaluation, evaluate
 from training.executors import make_executor
 from training.free_atoms import E0
-from training.presets import candidates
+from training.presets import candidates, nearest_distance
 from training.rows import GroupWeight
 from training.weighing import ENERGY_FACTORS, STRESS_FACTORS
 
 HELD_OUT = 0.1
+CORE = (0.45, 0.9)  # radii of the repulsion of nuclei, in median distances of nearest neighbours
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,7 @@ def fit(
     descriptors: Sequence[Descriptor] = (),
     r_cut: float | None = None,
     e0: E0 = None,
+    zbl: bool | tuple[float, float] = False,
     weights: Mapping[str, float] | None = None,
     groups: Mapping[str, Mapping[str, float]] | None = None,
     keys: Mapping[str, str] | None = None,
@@ -98,6 +100,9 @@ def fit(
         Cutoff of the preset, Å; chosen by cross-validation otherwise.
     e0 : mapping of str to float, "fit" or "isolated", optional
         Reference energies, eV, see `training.free_atoms.free_atom_energies`.
+    zbl : bool or (float, float)
+        Repulsion of nuclei beside the learned part, for collisions; radii in Å between which it
+        goes to zero, 0.45 and 0.9 nearest distances otherwise.
     weights : mapping of str to float, optional
         "energy" and "stress", beside forces of 1: chosen by cross-validation otherwise.
     groups : mapping of str to mapping of str to float, optional
@@ -135,10 +140,12 @@ def fit(
     _check_groups(by_group, fitted)
     name = "potential" if model is None else Path(model).name.split(".")[0]
     rows = _rows_folder(model)
+    core = _core(zbl, [one.atoms for one in fitted])
     chosen = nullcontext(executor) if executor is not None else make_executor(0)
     with chosen as working, threadpool_limits(1):  # the same numbers whoever works
+        factors = _factors(weights or {})
         energy = fit_energy(
-            fitted, tried, e0, by_group, working, rows, name, seed, *_factors(weights or {})
+            fitted, tried, e0, by_group, working, rows, name, seed, *factors, core=core
         )
     leaks = _leaks(fitted, tested, elements)
     kept = [one for one, leak in zip(tested, leaks, strict=True) if not leak]
@@ -155,6 +162,16 @@ def fit(
         result.potential.save(model)
     shutil.rmtree(rows, ignore_errors=True)
     return result
+
+
+def _core(zbl: bool | tuple[float, float], structures: Sequence[Atoms]) -> ZBL | None:
+    """Repulsion of nuclei, if it is wanted."""
+    if zbl is False:
+        return None
+    if zbl is True:
+        unit = nearest_distance(structures)
+        return ZBL(round(CORE[0] * unit, 2), round(CORE[1] * unit, 2))
+    return ZBL(*zbl)
 
 
 def _rows_folder(model: str | Path | None) -> Path:

@@ -6,8 +6,9 @@
 
 with φ_s, E_s of a reference environment of each element s: errors of extensive quantities grow as
 √N, and large forces are wanted to a fraction of themselves. Times the weight of the structure's
-group. The kinds stay apart, so that one pass over the structures serves any weights of energy,
-forces and stress, and so do the folds of a cross-validation.
+group. A repulsive core takes its part off every y, not off the F of w_i, and has rows of its own
+(`training.collisions`). The kinds stay apart, so that one pass over the structures serves any
+weights of energy, forces and stress, and so do the folds of a cross-validation.
 
 Structures are dealt into shards, whose triangles are kept in files: a killed run resumes, memory is
 a few (K+1)² per worker whatever the amount of data, and sums in the order of the shards do not
@@ -22,25 +23,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thiry_calc.descriptors import Descriptor
+from thiry_calc.descriptors import ZBL, Descriptor
 from thiry_calc.linear import TSQR
 from thiry_calc.neighbors import neighbors_of
+from training.collisions import collide
 from training.dataset import Structure
 from training.kept import kept_arrays
 
 Array = NDArray[np.float64]
 
-KINDS = ("energy", "forces", "stress")
-_VERSION = 1
+KINDS = ("energy", "forces", "stress", "core")
+_VERSION = 2
 _SHARD_ATOMS, _MOST_SHARDS = 2000, 64
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Reference environments, from which energies and features are counted.
+    """What is known before the fit: reference environments, and a repulsive core.
 
     Attributes
     ----------
@@ -49,16 +52,30 @@ class Baseline:
         E_s, eV.
     features : ndarray, shape (S, K)
         φ_s; zeros for free atoms.
+    core : ZBL or None
     """
 
     elements: tuple[str, ...]
     energies: Array
     features: Array
+    core: ZBL | None = None
 
-    def counts(self, structure: Structure) -> NDArray[np.int64]:
+    def counts(self, atoms: Atoms) -> NDArray[np.int64]:
         """N_s of a structure, shape (S,)."""
-        symbols = np.array(structure.atoms.get_chemical_symbols())
+        symbols = np.array(atoms.get_chemical_symbols())
         return np.array([np.count_nonzero(symbols == s) for s in self.elements])
+
+    def centered(self, total: Array, atoms: Atoms) -> Array:
+        """Σ_i φ_i − Σ_s N_s φ_s, shape (K,)."""
+        return total - self.counts(atoms) @ self.features
+
+    def cohesive_energy(self, structure: Structure) -> float:
+        """E − Σ_s N_s E_s, less that of the core, eV."""
+        assert structure.energy is not None
+        energy = structure.energy - float(self.counts(structure.atoms) @ self.energies)
+        if self.core is not None:
+            energy -= float(self.core.values(structure.atoms).sum())
+        return energy
 
 
 @dataclass(frozen=True)
@@ -110,23 +127,44 @@ class RowMaker:
         else:
             total, force_rows, strain_rows = self.descriptor.push(nl)
         root = np.sqrt(len(one.atoms))
+        core_forces, core_strain = self._core(one)
         if forces is not None:
             size = np.linalg.norm(forces, axis=1) / self.force_scale
             factors = np.repeat(weight.forces / np.hypot(1.0, size), 3)
-            out["forces"].update(force_rows, forces.ravel(), factors)
+            out["forces"].update(force_rows, forces.ravel() - core_forces, factors)
         if stress is not None:
-            virial = stress * one.atoms.get_volume()
+            virial = stress * one.atoms.get_volume() - core_strain
             out["stress"].update(strain_rows, virial, np.full(6, weight.stress / root))
         if one.energy is not None and weight.energy > 0:
-            counts = self.baseline.counts(one)
-            x = total - counts @ self.baseline.features
-            y = one.energy - counts @ self.baseline.energies
+            x = self.baseline.centered(total, one.atoms)
+            y = self.baseline.cohesive_energy(one)
             out["energy"].update(x[None], [y], [weight.energy / root])
+            self._collide(one.atoms, y, out["core"])
+
+    def _core(self, one: Structure) -> tuple[Array, Array]:
+        """Return forces (3N,) and strain derivative (6,) of the core."""
+        core = self.baseline.core
+        if core is None:
+            return np.zeros(3 * len(one.atoms)), np.zeros(6)
+        _, forces, strain = core.push(neighbors_of(one.atoms, core.cutoff))
+        return forces[:, 0], strain[:, 0]
+
+    def _collide(self, atoms: Atoms, learned: float, out: TSQR) -> None:
+        """Add rows of collisions in a structure of given energy without the core."""
+        core = self.baseline.core
+        met = None if core is None else collide(atoms, core)
+        if core is None or met is None:
+            return
+        for moved, y in ((met.inside, learned), (met.alone, 0.0)):
+            if moved is not None:
+                x = self.baseline.centered(self.descriptor.values(moved).sum(axis=0), moved)
+                out.update(x[None], [y], [1 / (1 + float(core.values(moved).sum()))])
 
     def key(self, structures: Sequence[Structure]) -> str:
         """Digest of all that the statistics of some structures depend on."""
         digest = hashlib.sha256()
         header = [_VERSION, self.descriptor.to_dict(), self.force_scale, self.baseline.elements]
+        header += [None if self.baseline.core is None else self.baseline.core.to_dict()]
         header += [sorted((g, vars(w)) for g, w in self.weights.items())]
         digest.update(json.dumps(header, sort_keys=True).encode())
         digest.update(self.baseline.energies.tobytes() + self.baseline.features.tobytes())

@@ -57,14 +57,15 @@ def joined(parts: Mapping[str, TSQR], factors: Mapping[str, float]) -> TSQR:
     ----------
     parts : mapping of str to TSQR
     factors : mapping of str to float
-        Of each of `training.rows.KINDS`; 0 leaves it out.
+        Of some of `training.rows.KINDS`, 1 by default; 0 leaves it out.
 
     Returns
     -------
     TSQR
     """
-    filled = [kind for kind in KINDS if parts[kind].n and factors[kind] > 0]
-    return reduce(add, (parts[kind].repeated(factors[kind] ** 2) for kind in filled))
+    weights = {kind: factors.get(kind, 1.0) for kind in KINDS}
+    filled = [kind for kind in KINDS if parts[kind].n and weights[kind] > 0]
+    return reduce(add, (parts[kind].repeated(weights[kind] ** 2) for kind in filled))
 
 
 def weigh(

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from thiry_calc import ThiryCalculator
-from thiry_calc.descriptors import ACE
+from thiry_calc.descriptors import ACE, ZBL
+from thiry_calc.neighbors import neighbors_of
 from training.dataset import Structure
 from training.energy_fit import FOLDS, deal, fit_energy, penalty_groups
 from training.executors import make_executor
@@ -59,6 +61,30 @@ def test_structures_it_has_not_seen(fit):
         )
         assert np.abs(atoms.get_forces() - one.forces).mean() < 0.02
         assert np.abs(atoms.get_stress() - one.stress).max() < 3e-3
+
+
+def test_a_core_repels_where_there_are_no_data(fit, tmp_path):
+    core = ZBL(1.1, 2.3)
+    with make_executor(0) as executor:
+        cored = fit_energy(
+            _labelled(24, seed=0), [LARGE], None, {}, executor, tmp_path, "Cu", core=core
+        )
+    model = cored.potential.target("energy").model
+    assert cored.potential.descriptor.parts[-1] == core
+    assert model.coefficients[-1] == 1.0
+    one = _labelled(1, seed=1)[0]
+    atoms = one.atoms.copy()
+    atoms.calc = ThiryCalculator(cored.potential)
+    assert np.abs(atoms.get_forces() - one.forces).mean() < 0.03
+    assert np.isfinite(atoms.calc.get_property("energy_std", atoms))
+    pair = Atoms("Cu2", [[0, 0, 0], [0.6, 0, 0]])
+    forces = {}
+    for name, potential in (("cored", cored.potential), ("plain", fit.potential)):
+        pair.calc = ThiryCalculator(potential, extrapolation_warning=False)
+        forces[name] = -pair.get_forces()[0, 0]
+    _, expected, _ = core.push(neighbors_of(pair, 2.3))
+    assert forces["cored"] == pytest.approx(expected[3, 0], rel=0.3)
+    assert forces["cored"] > 5 * abs(forces["plain"])
 
 
 def test_constants_have_no_penalty_and_every_order_its_own(fit):

@@ -18,6 +18,7 @@ keys = {energy = "REF_energy"}
 [model]
 r_cut = 5.0
 e0 = {Fe = -3455.6995339}
+zbl = [0.8, 1.6]
 [[model.descriptor]]
 type = "ace"
 r_cut = 5.0
@@ -48,6 +49,7 @@ def test_everything_that_can_be_said(tmp_path):
     assert config.train_select == {"split": "train", "config_type": ["bulk", "slab"]}
     assert config.preset is None
     assert config.descriptors == (ACE(5.0, (8, 6)), Pair(6.0, 8))
+    assert config.zbl == (0.8, 1.6)
     assert config.e0 == {"Fe": -3455.6995339}
     assert config.weights == {"energy": 30.0}
     assert config.groups["liquid"]["force"] == 0.5
@@ -58,6 +60,7 @@ def test_everything_that_can_be_said(tmp_path):
 def test_the_least_that_must_be_said(tmp_path):
     config = _read(tmp_path, '[data]\ntrain = ["a.xyz"]\n[output]\nmodel = "a.thiry"\n')
     assert config.preset == "accurate"
+    assert config.zbl is False
     assert (config.r_cut, config.e0) == (None, None)
     assert config.weights == config.groups == config.test_select == {}
 
@@ -72,6 +75,7 @@ def test_the_least_that_must_be_said(tmp_path):
         ("degrees = [8, 6]", "degree = 8", "item 1 of 'descriptor' .*degree"),
         ("r_cut = 5.0\ne0", 'preset = "fast"\ne0', "has a preset and descriptors"),
         ("e0 = {Fe = -3455.6995339}", 'e0 = "free"', "'e0' in .model. is 'free'"),
+        ("zbl = [0.8, 1.6]", "zbl = [1.6, 0.8]", "expected true, false, or two radii"),
         ("force = 0.5", "force = -1", "'force' in .*liquid.* is -1; expected 0 or more"),
         ("energy = 30", "enrgy = 30", "unknown key 'enrgy' in .weights."),
         ('split = "train"', "split = []", "expected a string or number"),

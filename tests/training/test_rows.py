@@ -1,11 +1,14 @@
 """Statistics of rows against rows written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
 
-from thiry_calc.descriptors import Combined, OneBody, Pair
+from thiry_calc.descriptors import ZBL, Combined, OneBody, Pair
 from thiry_calc.neighbors import neighbors_of
+from training.collisions import collide
 from training.dataset import Structure
 from training.executors import make_executor
 from training.rows import KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
@@ -106,3 +109,60 @@ def test_a_shard_is_known_by_all_it_depends_on(maker, change):
     else:
         parts["baseline"] = Baseline(ELEMENTS, BASELINE.energies + 1e-9, BASELINE.features)
     assert RowMaker(**parts).key(structures) != before
+
+
+def test_a_core_takes_its_part_off_every_label():
+    core, structures = ZBL(1.0, 3.0), _structures(6)
+    less = []
+    for one in structures:
+        total, forces, strain = core.push(neighbors_of(one.atoms, 3.0))
+        less.append(
+            replace(
+                one,
+                energy=None if one.energy is None else one.energy - total[0],
+                forces=None if one.forces is None else one.forces - forces.reshape(-1, 3),
+                stress=None
+                if one.stress is None
+                else one.stress - strain[:, 0] / one.atoms.get_volume(),
+            )
+        )
+    with_core = RowMaker(DESCRIPTOR, replace(BASELINE, core=core))
+    found = with_core.statistics(structures)
+    expected = RowMaker(DESCRIPTOR, BASELINE).statistics(less)
+    w = np.random.default_rng(0).normal(size=K)
+    for kind in ("energy", "forces", "stress"):
+        assert found[kind].rss(w) == pytest.approx(expected[kind].rss(w), rel=1e-10)
+    assert expected["core"].n == 0
+    assert with_core.key(structures) != RowMaker(DESCRIPTOR, BASELINE).key(structures)
+
+
+def test_collisions_leave_the_learned_part_alone():
+    core = ZBL(1.0, 2.0)
+    atoms = Atoms("FeW2", [[1, 1, 1], [3, 1, 1], [1, 4, 1]], cell=[9, 9, 9], pbc=True)
+    atoms.positions[2] += 3.0
+    met = collide(atoms, core)
+    moved = np.flatnonzero(np.any(met.inside.positions != atoms.positions, axis=1))
+    assert len(moved) == 1
+    distance = np.linalg.norm(met.alone.positions[1])
+    assert 0.4 <= distance < 1.0
+    closest = met.inside.get_all_distances(mic=True)[np.triu_indices(3, 1)].min()
+    assert closest == pytest.approx(distance)
+    one = Structure(atoms, -30.0, None, None, "all", "frame 0")
+    maker = RowMaker(DESCRIPTOR, replace(BASELINE, core=core))
+    found, w = maker.statistics([one])["core"], np.random.default_rng(0).normal(size=K)
+    learned = -30.0 - (-8.0 - 24.0) - core.values(atoms).sum()
+    rss = 0.0
+    for structure, y in ((met.inside, learned), (met.alone, 0.0)):
+        symbols = structure.get_chemical_symbols()
+        counts = [symbols.count(e) for e in ELEMENTS]
+        x = DESCRIPTOR.values(structure).sum(axis=0) - counts @ BASELINE.features
+        rss += ((x @ w - y) / (1 + core.values(structure).sum())) ** 2
+    assert found.n == 2
+    assert found.rss(w) == pytest.approx(rss, rel=1e-10)
+
+
+@pytest.mark.parametrize(("cell", "rows"), [(20.0, 0), (2.5, 1)])
+def test_a_lone_atom_meets_its_image_at_most(cell, rows):
+    one = Structure(Atoms("Fe", cell=[cell] * 3, pbc=True), -8.0, None, None, "all", "frame 0")
+    maker = RowMaker(DESCRIPTOR, replace(BASELINE, core=ZBL(1.0, 2.0)))
+    assert maker.statistics([one])["core"].n == rows

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from thiry_calc.linear import TSQR
-from training.rows import KINDS
 from training.weighing import best_choice, joined, weigh
 
-K = 12
+K, KINDS = 12, ("energy", "forces", "stress")
 
 
 def _folds(rng, w, noise, rows):
@@ -18,6 +17,7 @@ def _folds(rng, w, noise, rows):
             X = rng.normal(size=(rows[kind], K))
             y = X @ w + noise[kind] * rng.standard_normal(rows[kind])
             fold[kind] = TSQR(K).update(X, y)
+        fold["core"] = TSQR(K)
         folds.append(fold)
     return folds
 

@@ -94,7 +94,7 @@ class ZBL(HyperParameters):
         """Per-atom features, shape (N, 1)."""
         nl = as_neighbors(structure, self.cutoff)
         pairs, _, (energy, _, _) = self._pairs(nl)
-        return np.bincount(nl.center[pairs], energy, nl.n_sites)[:, None]
+        return np.bincount(nl.center[pairs], energy, nl.n_sites).astype(np.float64)[:, None]
 
     def pull(
         self, nl: NeighborList, weights: Array, mix: Array | None = None

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
             descriptors=config.descriptors,
             r_cut=config.r_cut,
             e0=config.e0,
+            zbl=config.zbl,
             weights=config.weights,
             groups=config.groups,
             keys=config.keys,
