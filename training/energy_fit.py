@@ -24,7 +24,7 @@ from training.copies import classes, invariants
 from training.dataset import Structure
 from training.free_atoms import E0, Method, free_atom_energies, is_free_atom
 from training.regression import bayesian_ridge, largest_leverage, rescaled
-from training.rows import KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
+from training.rows import FORCE_SCALE, KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
 from training.weighing import (
     ENERGY_FACTORS,
     STRESS_FACTORS,
@@ -38,7 +38,6 @@ Array = NDArray[np.float64]
 
 FOLDS = 4
 LEVERAGE_STRUCTURES = 200  # among which the largest leverage of an atom is sought
-FORCE_SCALE = 10.0  # eV/Å: larger forces are wanted to a tenth of themselves at the same weight
 
 
 @dataclass(frozen=True, eq=False)

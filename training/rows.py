@@ -37,6 +37,7 @@ from training.kept import kept_arrays
 Array = NDArray[np.float64]
 
 KINDS = ("energy", "forces", "stress", "core")
+FORCE_SCALE = 10.0  # eV/Å: larger forces are wanted to a tenth of themselves at the same weight
 _VERSION = 2
 _SHARD_ATOMS, _MOST_SHARDS = 2000, 64
 
