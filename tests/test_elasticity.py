@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase import units
+from ase.build import bulk
 
 from thiry_calc.defects import build, supercell
 from thiry_calc.elasticity import (
@@ -90,3 +91,18 @@ def test_defects_of_small_boxes_have_the_energies_of_large_ones(constants, name,
     assert np.all(np.abs(corrected) < 0.25 * np.abs(raw))
     strain = relaxation_strain(dipole, constants, atoms.get_volume())
     assert np.trace(strain) * 2 * size**3 == pytest.approx(volume, abs=5e-3)
+
+
+def test_atoms_that_are_no_centres_of_symmetry_yield():
+    """Stillinger-Weber silicon, Balamane et al., Phys. Rev. B 46, 2250 (1992)."""
+    from matscipy.calculators.manybody import Manybody
+    from matscipy.calculators.manybody.explicit_forms.stillinger_weber import (
+        Stillinger_Weber_PRB_31_5262_Si,
+        StillingerWeber,
+    )
+
+    calc = Manybody(**StillingerWeber(Stillinger_Weber_PRB_31_5262_Si))
+    found = elastic_constants(bulk("Si", "diamond", 5.431), calc) / units.GPa
+    np.testing.assert_allclose(np.diag(found)[:3], 151.4, atol=0.5)
+    np.testing.assert_allclose(found[0, 1:3], 76.4, atol=0.5)
+    np.testing.assert_allclose(np.diag(found)[3:], 56.4, atol=0.5)  # 117.2 if clamped

@@ -7,9 +7,10 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.optimize import FIRE
 
-from thiry_calc.hessian import finite_difference_hessian
+from thiry_calc.hessian import finite_difference_hessian, with_calculator
 from thiry_calc.hessian_files import unit_factor
 from thiry_calc.phonopy_io import (
+    band_structure,
     displacements,
     force_constants,
     read_phonopy,
@@ -136,6 +137,21 @@ def test_written_force_constants_are_read_back_by_phonopy(tmp_path):
     again, _ = read_phonopy(path, atoms)
     assert abs(again - hessian).max() < 1e-14
     assert [entry.name for entry in tmp_path.iterdir()] == ["FORCE_CONSTANTS"]
+
+
+def test_bands_at_points_that_fit_the_supercell():
+    unit = bulk("Cu", "fcc", 3.6)
+    bands = band_structure(unit, EMT(), (2, 2, 2), n_points=60)
+    assert bands.labels[:2] == ("G", "X")
+    assert bands.frequencies.shape == (60, 3)
+    large = unit * (2, 2, 2)
+    hessian = finite_difference_hessian(with_calculator(large, EMT())).toarray()
+    squares = np.linalg.eigvalsh(hessian) / units._amu * units._e * 1e20 / large.get_masses()[0]
+    modes = np.sqrt(squares.clip(0)) / (2 * np.pi) / 1e12
+    at = [int(np.argmin(np.abs(bands.distances - tick))) for tick in bands.ticks[:2]]
+    np.testing.assert_allclose(bands.frequencies[at[0]], 0, atol=1e-2)
+    for frequency in bands.frequencies[at[1]]:
+        assert np.abs(modes - frequency).min() < 1e-3
 
 
 def test_phonopy_gets_the_same_frequencies():

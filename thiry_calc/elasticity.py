@@ -19,21 +19,27 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
+from thiry_calc.hessian import get_hessian
+
 Array = NDArray[np.float64]
 
 _STEP = 1e-4  # strain
+_CENTRED = 1e-6  # forces under strain, against elastic energy, of centres of symmetry
 _SMEARING = 0.08  # σ over V^(1/3); the error falls as its fourth power
 _CUTOFF = 6.0  # of σ|G|: what follows is e^-36
 _DIRECTIONS = 40  # polar angles of the mean over directions
 
 
 def elastic_constants(crystal: Atoms, calc: Any) -> Array:
-    """Elastic constants of a crystal whose atoms are all centres of symmetry.
+    """Elastic constants of a crystal, C = (1/V) [∂²E/∂ε² − Λᵀ H⁺ Λ].
+
+    Λ = −∂F/∂ε at fixed fractional positions is what atoms feel that are no centres of symmetry, H
+    the Hessian by which they yield (Hamann, Wu, Rabe, Vanderbilt, Phys. Rev. B 71, 035117 (2005)).
 
     Parameters
     ----------
     crystal : Atoms
-        Periodic, without stress; fractional positions are held.
+        Periodic, N atoms, without stress and forces.
     calc : Calculator
         ASE calculator with stress.
 
@@ -42,20 +48,28 @@ def elastic_constants(crystal: Atoms, calc: Any) -> Array:
     (6, 6) array
         eV/Å³, Voigt order xx, yy, zz, yz, xz, xy; symmetric.
     """
-    columns = []
+    volume = crystal.get_volume()
+    columns, coupling = np.empty((6, 6)), np.empty((3 * len(crystal), 6))
     for k in range(6):
-        stresses = []
-        for sign in (1, -1):
-            strain = np.zeros(6)
-            strain[k] = sign * _STEP * (1.0 if k < 3 else 0.5)
-            work = crystal.copy()
-            deformation = np.eye(3) + voigt_6_to_full_3x3_stress(strain)
-            work.set_cell(crystal.cell.array @ deformation, scale_atoms=True)
-            work.calc = calc
-            stresses.append(work.get_stress() * work.get_volume() / crystal.get_volume())
-        columns.append((stresses[0] - stresses[1]) / (2 * _STEP))
-    constants = np.array(columns)
-    return (constants + constants.T) / 2
+        strain = np.zeros(6)
+        strain[k] = _STEP * (1.0 if k < 3 else 0.5)
+        up, down = (_pulled(crystal, calc, sign * strain) for sign in (1, -1))
+        columns[:, k] = (up[0] - down[0]) / (2 * _STEP * volume)
+        coupling[:, k] = (down[1] - up[1]) / (2 * _STEP)
+    if np.abs(coupling).max() > _CENTRED * np.abs(columns).max() * volume:
+        hessian = get_hessian(crystal.copy(), calc).toarray()
+        yielding = np.linalg.pinv(hessian, rcond=1e-8, hermitian=True)
+        columns -= coupling.T @ yielding @ coupling / volume
+    return (columns + columns.T) / 2
+
+
+def _pulled(crystal: Atoms, calc: Any, strain: Array) -> tuple[Array, Array]:
+    """Stress times volume (6,) and forces (3N,) of a strained crystal."""
+    work = crystal.copy()
+    deformation = np.eye(3) + voigt_6_to_full_3x3_stress(strain)
+    work.set_cell(crystal.cell.array @ deformation, scale_atoms=True)
+    work.calc = calc
+    return work.get_stress() * work.get_volume(), work.get_forces().ravel()
 
 
 def dipole_tensor(atoms: Atoms, calc: Any, crystal: Atoms) -> Array:

@@ -8,6 +8,7 @@ against writing to 1e-14.
 The only module that imports phonopy (``pip install thiry_calc[phonopy]``).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thiry_calc.hessian import with_calculator
+from thiry_calc.hessian import get_hessian, with_calculator
 from thiry_calc.hessian_files import (
     blocks,
     optional,
@@ -28,6 +29,8 @@ from thiry_calc.hessian_files import (
 )
 
 __all__ = [
+    "Bands",
+    "band_structure",
     "displacements",
     "force_constants",
     "read_phonopy",
@@ -212,6 +215,56 @@ def to_phonopy(atoms: Atoms, hessian: sp.csr_array | Array) -> Any:
     model = _model(atoms, (1, 1, 1))
     model.force_constants = blocks(hessian, len(atoms))
     return model
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """Phonon frequencies along a path through the Brillouin zone.
+
+    Attributes
+    ----------
+    distances : ndarray, shape (Q,)
+        Along the path, 1/Å.
+    frequencies : ndarray, shape (Q, 3n)
+        THz; imaginary ones are negative.
+    ticks : ndarray, shape (M,)
+        Distances of the special points.
+    labels : tuple of M str
+    """
+
+    distances: Array
+    frequencies: Array
+    ticks: Array
+    labels: tuple[str, ...]
+
+
+def band_structure(
+    unit: Atoms, calc: Any, supercell: tuple[int, int, int], n_points: int = 200
+) -> Bands:
+    """Phonon dispersion of a crystal from the Hessian of a supercell.
+
+    Parameters
+    ----------
+    unit : Atoms
+        Primitive cell of n atoms.
+    calc : ASE calculator
+    supercell : three int
+        Repetitions, large enough that atoms a cutoff apart are no images of one another.
+    n_points : int
+        Of the path that `ase.cell.Cell.bandpath` gives for the lattice.
+
+    Returns
+    -------
+    Bands
+    """
+    model = _model(unit, supercell)
+    large = _to_ase(model.supercell, 1.0)
+    model.force_constants = blocks(get_hessian(large, calc), len(large))
+    path = unit.cell.bandpath(npoints=n_points)
+    model.run_qpoints(path.kpts)
+    distances, ticks, labels = path.get_linear_kpoint_axis()
+    frequencies = np.asarray(model.qpoints.frequencies)
+    return Bands(distances, frequencies, ticks, tuple(labels))
 
 
 def _model(atoms: Atoms, supercell: tuple[int, int, int]) -> Any:
