@@ -275,6 +275,19 @@ def test_uncertainty_as_defined(iron, calc, rattled):
     assert calc.get_property("entropy_std", rattled) > 0
 
 
+def test_force_std_and_committee(iron, rattled):
+    """The spread of a committee is the std: within 4 of its own errors for 400 members."""
+    members = [_fresh(p, rattled, "forces") for p in iron.committee(400, seed=1)]
+    std = _fresh(iron, rattled, "force_std")
+    assert std.shape == (len(rattled), 3)
+    np.testing.assert_allclose(np.std(members, axis=0), std, rtol=4 / np.sqrt(800))
+    energies = [_fresh(p, rattled, "energy") for p in iron.committee(400, seed=1)]
+    assert np.std(energies) == pytest.approx(_fresh(iron, rattled, "energy_std"), rel=0.15)
+    scaled = replace(iron.targets["energy"], force_noise=0.6)  # twice the noise of energies
+    scaled = replace(iron, targets={**iron.targets, "energy": scaled})
+    np.testing.assert_allclose(_fresh(scaled, rattled, "force_std"), 2 * std, rtol=1e-12)
+
+
 def test_without_covariance(iron, rattled):
     targets = {k: replace(t, model=replace(t.model, leverage_factor=None))
                for k, t in iron.targets.items()}  # fmt: skip
@@ -283,6 +296,10 @@ def test_without_covariance(iron, rattled):
     assert np.isfinite(calc.get_property("energy", rattled))
     with pytest.raises(ValueError, match="without its covariance"):
         calc.get_property("leverage", rattled)
+    with pytest.raises(ValueError, match="no covariance"):
+        calc.get_property("force_std", rattled)
+    with pytest.raises(ValueError, match="no covariance to sample"):
+        calc.potential.committee(2)
 
 
 def test_extrapolation_warning(iron, rattled):

@@ -67,7 +67,8 @@ class ThiryCalculator(Calculator):
     -----
     Besides ASE's properties, `get_property` gives "formation_entropy" and "site_entropies"
     (k_B), "vibrational_entropy" (eV/K, at `temperature` or 300 K), "energy_std" (eV),
-    "entropy_std" (k_B) and "leverage" (per atom).
+    "entropy_std" (k_B), "leverage" (per atom) and "force_std" (of the energy's forces, eV/Å; for
+    small cells: its memory is that of all rows of the fit).
 
     The kernels run on numba's threads, which a fork does not survive: in a pool of processes,
     use ``multiprocessing.get_context("spawn")``. `numba.set_num_threads` bounds them.
@@ -75,7 +76,7 @@ class ThiryCalculator(Calculator):
 
     implemented_properties = [  # noqa: RUF012 - ASE's class attribute
         "energy", "energies", "free_energy", "forces", "stress",
-        *_ENTROPIC, *_UNCERTAIN,
+        *_ENTROPIC, *_UNCERTAIN, "force_std",
     ]  # fmt: skip
     default_parameters: dict[str, Any] = {"temperature": None}  # noqa: RUF012
 
@@ -168,6 +169,8 @@ class ThiryCalculator(Calculator):
         warn = new_list and self.extrapolation_warning and self._can_extrapolate
         if warn or set(properties) & set(_UNCERTAIN) - self.results.keys():
             self._uncertainty(nl, species, warn)
+        if "force_std" in properties and "force_std" not in self.results:
+            self.results["force_std"] = self.potential.force_std(nl)
 
     def _missing(self, properties: list[str] | tuple[str, ...]) -> dict[str, float]:
         """Targets to evaluate, with their factors in A(T): no entropy where none is wanted."""

@@ -10,7 +10,7 @@ the free atom. S_f is extensive by construction.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Target:
         y_s.
     max_leverage : float
         Largest leverage of a single atom in the training data: above it the model extrapolates.
+    force_noise : float
+        σ of the std of forces where it was calibrated on them, else NaN: that of energies.
     """
 
     model: LinearModel
@@ -49,6 +51,7 @@ class Target:
     reference_features: Array
     reference_values: Array
     max_leverage: float = float("nan")
+    force_noise: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,59 @@ class Potential:
             name: sites[:, t] + self.constants(name)[species] for t, name in enumerate(mix)
         }, pair_forces
 
+    def force_std(self, nl: NeighborList) -> Array:
+        """Std of the forces that derive from the energy.
+
+        Parameters
+        ----------
+        nl : NeighborList
+            Of N atoms.
+
+        Returns
+        -------
+        ndarray, shape (N, 3)
+            eV/Å.
+
+        Raises
+        ------
+        ValueError
+            When the energy was stored without its covariance.
+        """
+        target = self.target("energy")
+        parts = Combined(tuple(self.descriptor.parts[p] for p in target.parts))
+        _, rows, _ = parts.push(nl)
+        noise = target.model.noise if np.isnan(target.force_noise) else target.force_noise
+        std: Array = noise * np.sqrt(target.model.leverage(rows))
+        return std.reshape(-1, 3)
+
+    def committee(self, count: int, seed: int = 0) -> list["Potential"]:
+        """Potentials whose energies are drawn from the posterior: their spread is its std.
+
+        Parameters
+        ----------
+        count : int
+        seed : int
+
+        Returns
+        -------
+        list of Potential
+            Without covariances.
+
+        Raises
+        ------
+        ValueError
+            When the energy was stored without its covariance.
+        """
+        energy = self.target("energy")
+        return [
+            replace(
+                self,
+                name=f"{self.name}-{n}",
+                targets={**self.targets, "energy": replace(energy, model=LinearModel(w))},
+            )
+            for n, w in enumerate(energy.model.sample(count, seed))
+        ]
+
     def save(self, path: str | Path) -> None:
         """Write the potential to one file, atomically.
 
@@ -190,8 +246,11 @@ class Potential:
             header["crystal"] = {"lattice": c.lattice, "a0": c.a0, "hbar_omega": c.hbar_omega}
         arrays: dict[str, NDArray[Any]] = {}
         for name, t in self.targets.items():
-            leverage = None if np.isnan(t.max_leverage) else t.max_leverage
-            header["targets"][name] = {"parts": list(t.parts), "max_leverage": leverage}
+            header["targets"][name] = {
+                "parts": list(t.parts),
+                "max_leverage": None if np.isnan(t.max_leverage) else t.max_leverage,
+                "force_noise": None if np.isnan(t.force_noise) else t.force_noise,
+            }
             arrays[f"{name}.reference_features"] = t.reference_features
             arrays[f"{name}.reference_values"] = t.reference_values
             arrays |= {f"{name}.model.{k}": v for k, v in t.model.to_arrays().items()}
@@ -247,13 +306,13 @@ class Potential:
 def _target(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Target:
     prefix = "model."
     model = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-    leverage = spec["max_leverage"]
+    known = {k: spec[k] for k in ("max_leverage", "force_noise") if spec.get(k) is not None}
     return Target(
         model=LinearModel.from_arrays(model),
         parts=tuple(spec["parts"]),
         reference_features=arrays["reference_features"],
         reference_values=arrays["reference_values"],
-        max_leverage=float("nan") if leverage is None else leverage,
+        **known,
     )
 
 

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from thiry_calc.descriptors import ACE, ZBL, Combined, Descriptor, OneBody
 from thiry_calc.linear import TSQR, LinearModel, ridge
 from thiry_calc.linear.validate import left_out
+from thiry_calc.neighbors import neighbors_of
 from thiry_calc.potential import Potential, Target
 from training.assemble import feature_sums
 from training.copies import classes, invariants
 from training.dataset import Structure
 from training.free_atoms import E0, Method, free_atom_energies, is_free_atom
-from training.regression import bayesian_ridge, largest_leverage, rescaled
+from training.regression import bayesian_ridge, covering_scale, largest_leverage, rescaled
 from training.rows import FORCE_SCALE, KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
 from training.weighing import (
     ENERGY_FACTORS,
@@ -37,6 +38,7 @@ from training.weighing import (
 Array = NDArray[np.float64]
 
 FOLDS = 4
+FORCE_STRUCTURES = 100  # by whose forces the error bars of forces are scaled
 LEVERAGE_STRUCTURES = 200  # among which the largest leverage of an atom is sought
 
 
@@ -127,7 +129,7 @@ def fit_energy(
     zero = np.zeros((len(elements), whole.n_features))
     baseline = Baseline(elements, energies, zero, core)
     weighted = [joined(part, best.factors) for part in parts]
-    model = rescaled(model, _ratios(model, weighted, distinct, folds, whole, baseline))
+    model, force_noise = _calibrated(model, weighted, distinct, folds, whole, baseline)
     sample = [one.atoms for one in distinct[:: max(1, len(distinct) // LEVERAGE_STRUCTURES)]]
     limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))
     parts_used = whole.parts
@@ -135,7 +137,7 @@ def fit_energy(
         parts_used, model = (*whole.parts, core), with_one(model)
     own = tuple(range(len(parts_used)))
     reference = np.zeros((len(elements), model.n_features))
-    target = Target(model, own, reference, energies, limit)
+    target = Target(model, own, reference, energies, limit, force_noise)
     return Fit(
         Potential(name, elements, Combined(parts_used), {"energy": target}),
         [(d, c) for d, _, c in tried],
@@ -147,27 +149,41 @@ def fit_energy(
     )
 
 
-def _ratios(
+def _calibrated(
     model: LinearModel,
     parts: Sequence[TSQR],
     structures: Sequence[Structure],
     folds: NDArray[np.int64],
     descriptor: Descriptor,
     baseline: Baseline,
-) -> Array:
-    """Errors of energies over their std, each structure by a model without its fold."""
+) -> tuple[LinearModel, float]:
+    """Scale the noise to the errors of energies, each predicted by a model without its fold.
+
+    Returns
+    -------
+    model : LinearModel
+    force_noise : float
+        Scaled to the errors of forces of some structures; NaN without forces.
+    """
     assert model.penalty is not None
-    out = []
+    energies, forces = [], [np.zeros(0)]
     for fold, rest in left_out(parts):
         without = ridge(rest, model.penalty)
         left = [one for one, f in zip(structures, folds, strict=True) if f == fold]
-        left = [one for one in left if one.energy is not None]
-        sums = feature_sums([one.atoms for one in left], descriptor, "error bars")
-        pairs = zip(sums, left, strict=True)
+        known = [one for one in left if one.energy is not None]
+        sums = feature_sums([one.atoms for one in known], descriptor, "error bars")
+        pairs = zip(sums, known, strict=True)
         x = np.array([baseline.centered(row, one.atoms) for row, one in pairs])
-        y = np.array([baseline.cohesive_energy(one) for one in left])
-        out.append(np.abs(y - without.predict(x)) / without.std(x))
-    return np.concatenate(out)
+        y = np.array([baseline.learned_energy(one) for one in known])
+        energies.append(np.abs(y - without.predict(x)) / without.std(x))
+        some = [one for one in left if one.forces is not None]
+        for one in some[:: max(1, len(some) * FOLDS // FORCE_STRUCTURES)]:
+            _, rows, _ = descriptor.push(neighbors_of(one.atoms, descriptor.cutoff))
+            errors = np.abs(baseline.learned_forces(one) - without.predict(rows))
+            forces.append(errors / without.std(rows))
+    ratios = np.concatenate(forces)
+    force_noise = float(model.noise * covering_scale(ratios)) if len(ratios) else float("nan")
+    return rescaled(model, np.concatenate(energies)), force_noise
 
 
 def with_one(model: LinearModel) -> LinearModel:

@@ -152,13 +152,27 @@ def rescaled(model: LinearModel, ratios: Array) -> LinearModel:
     -------
     LinearModel
     """
+    return replace(model, noise=float(model.noise * covering_scale(ratios)))
+
+
+def covering_scale(ratios: Array) -> float:
+    """Factor of the std that brings the shares within 1 and 1.96 of them nearest to Gaussian.
+
+    Parameters
+    ----------
+    ratios : ndarray, shape (n,)
+        |error| over std.
+
+    Returns
+    -------
+    float
+    """
 
     def miss(scale: float) -> float:
         inner, outer = np.mean(ratios < scale), np.mean(ratios < 1.96 * scale)
         return float(max(abs(inner - 0.683), abs(outer - 0.95)))
 
-    scale = min(np.quantile(ratios, np.linspace(0.55, 0.85, 301)), key=miss)
-    return replace(model, noise=float(model.noise * scale))
+    return float(min(np.quantile(ratios, np.linspace(0.55, 0.85, 301)), key=miss))
 
 
 def largest_leverage(

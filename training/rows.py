@@ -70,7 +70,26 @@ class Baseline:
         """Σ_i φ_i − Σ_s N_s φ_s, shape (K,)."""
         return total - self.counts(atoms) @ self.features
 
-    def cohesive_energy(self, structure: Structure) -> float:
+    def learned_forces(self, structure: Structure) -> Array:
+        """F less those of the core, shape (3N,), eV/Å."""
+        assert structure.forces is not None
+        forces: Array = structure.forces.ravel() - self._core(structure)[0]
+        return forces
+
+    def learned_virial(self, structure: Structure) -> Array:
+        """Stress times volume less that of the core, shape (6,), eV."""
+        assert structure.stress is not None
+        virial: Array = structure.stress * structure.atoms.get_volume() - self._core(structure)[1]
+        return virial
+
+    def _core(self, structure: Structure) -> tuple[Array, Array]:
+        """Return forces (3N,) and strain derivative (6,) of the core."""
+        if self.core is None:
+            return np.zeros(3 * len(structure.atoms)), np.zeros(6)
+        _, forces, strain = self.core.push(neighbors_of(structure.atoms, self.core.cutoff))
+        return forces[:, 0], strain[:, 0]
+
+    def learned_energy(self, structure: Structure) -> float:
         """E − Σ_s N_s E_s, less that of the core, eV."""
         assert structure.energy is not None
         energy = structure.energy - float(self.counts(structure.atoms) @ self.energies)
@@ -128,27 +147,18 @@ class RowMaker:
         else:
             total, force_rows, strain_rows = self.descriptor.push(nl)
         root = np.sqrt(len(one.atoms))
-        core_forces, core_strain = self._core(one)
         if forces is not None:
             size = np.linalg.norm(forces, axis=1) / self.force_scale
             factors = np.repeat(weight.forces / np.hypot(1.0, size), 3)
-            out["forces"].update(force_rows, forces.ravel() - core_forces, factors)
+            out["forces"].update(force_rows, self.baseline.learned_forces(one), factors)
         if stress is not None:
-            virial = stress * one.atoms.get_volume() - core_strain
+            virial = self.baseline.learned_virial(one)
             out["stress"].update(strain_rows, virial, np.full(6, weight.stress / root))
         if one.energy is not None and weight.energy > 0:
             x = self.baseline.centered(total, one.atoms)
-            y = self.baseline.cohesive_energy(one)
+            y = self.baseline.learned_energy(one)
             out["energy"].update(x[None], [y], [weight.energy / root])
             self._collide(one.atoms, y, out["core"])
-
-    def _core(self, one: Structure) -> tuple[Array, Array]:
-        """Return forces (3N,) and strain derivative (6,) of the core."""
-        core = self.baseline.core
-        if core is None:
-            return np.zeros(3 * len(one.atoms)), np.zeros(6)
-        _, forces, strain = core.push(neighbors_of(one.atoms, core.cutoff))
-        return forces[:, 0], strain[:, 0]
 
     def _collide(self, atoms: Atoms, learned: float, out: TSQR) -> None:
         """Add rows of collisions in a structure of given energy without the core."""

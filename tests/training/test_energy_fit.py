@@ -87,6 +87,18 @@ def test_a_core_repels_where_there_are_no_data(fit, tmp_path):
     assert forces["cored"] > 5 * abs(forces["plain"])
 
 
+def test_error_bars_of_forces_cover_the_errors(fit):
+    ratios = []
+    for one in _labelled(20, seed=3):
+        atoms = one.atoms.copy()
+        atoms.calc = ThiryCalculator(fit.potential, extrapolation_warning=False)
+        std = atoms.calc.get_property("force_std", atoms)
+        ratios.append(np.abs(atoms.get_forces() - one.forces) / std)
+    ratios = np.concatenate([r.ravel() for r in ratios])
+    assert np.mean(ratios < 1) == pytest.approx(0.683, abs=0.06)
+    assert np.mean(ratios < 1.96) == pytest.approx(0.95, abs=0.04)
+
+
 def test_constants_have_no_penalty_and_every_order_its_own(fit):
     groups = penalty_groups(fit.potential.descriptor)
     assert groups[0] == -1

@@ -98,6 +98,29 @@ class LinearModel:
         root = np.sqrt(self.leverage(X) + (1.0 if noise else 0.0))
         return root[..., None] * self.noise if np.ndim(self.noise) else root * self.noise
 
+    def sample(self, count: int, seed: int = 0) -> Array:
+        """Draw coefficients from the posterior, ``w + σ L ξ`` with ξ ~ N(0, I).
+
+        Parameters
+        ----------
+        count : int
+        seed : int
+
+        Returns
+        -------
+        (count, K) array
+
+        Raises
+        ------
+        ValueError
+            When the model carries no covariance of a single target.
+        """
+        factor = self.covariance_factor
+        if factor is None:
+            raise ValueError("this model has no covariance to sample; fit it with covariance=True")
+        draws = np.random.default_rng(seed).standard_normal((count, factor.shape[1]))
+        return self.coefficients + draws @ factor.T
+
     def low_rank(self, rank: int, scale: ArrayLike | None = None) -> Self:
         """Keep the `rank` dominant directions of the covariance; predictions do not change.
 
