@@ -1,7 +1,7 @@
-"""Fit a potential to labelled structures: from files to a model, one function.
+"""Fit a potential to labelled structures.
 
-data → copies left out → reference energies → rows by kind and fold → cutoff and weights by
-cross-validation → penalties by evidence → potential
+data → copies left out → reference energies → rows by kind and block → cutoff and weights by
+cross-validation → penalties by evidence → error bars by cross-validation → potential
 """
 
 from collections import Counter
@@ -16,15 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thiry_calc.descriptors import ACE, ZBL, Combined, Descriptor, OneBody
-from thiry_calc.linear import TSQR, LinearModel, ridge
-from thiry_calc.linear.validate import left_out
-from thiry_calc.neighbors import neighbors_of
+from thiry_calc.linear import TSQR, LinearModel
 from thiry_calc.potential import Potential, Target
-from training.assemble import feature_sums
 from training.copies import classes, invariants
 from training.dataset import Structure
+from training.error_bars import calibrated_by_folds
 from training.free_atoms import E0, Method, free_atom_energies, is_free_atom
-from training.regression import bayesian_ridge, covering_scale, largest_leverage, rescaled
+from training.learning import Learning, learning_curve
+from training.regression import bayesian_ridge, largest_leverage
 from training.rows import FORCE_SCALE, KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
 from training.weighing import (
     ENERGY_FACTORS,
@@ -37,8 +36,7 @@ from training.weighing import (
 
 Array = NDArray[np.float64]
 
-FOLDS = 4
-FORCE_STRUCTURES = 100  # by whose forces the error bars of forces are scaled
+FOLDS, BLOCKS_PER_FOLD = 4, 2
 LEVERAGE_STRUCTURES = 200  # among which the largest leverage of an atom is sought
 
 
@@ -52,6 +50,8 @@ class Fit:
     choices : sequence of (Descriptor, Choice)
         All that were tried; the best is the potential's.
     best : Choice
+    learning : Learning
+        Errors against the number of structures.
     reference : str
         How the reference energies were found.
     n_structures, n_copies : int
@@ -62,10 +62,25 @@ class Fit:
     potential: Potential
     choices: Sequence[tuple[Descriptor, Choice]]
     best: Choice
+    learning: Learning
     reference: Method
     n_structures: int
     n_copies: int
     effective_parameters: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A descriptor, the statistics of its rows by block and kind, and one way to weigh them."""
+
+    descriptor: Combined
+    baseline: Baseline
+    blocks: Sequence[Mapping[str, TSQR]]
+    choice: Choice
+
+    @property
+    def folds(self) -> list[dict[str, TSQR]]:
+        return _merged(self.blocks)
 
 
 def fit_energy(
@@ -108,82 +123,65 @@ def fit_energy(
     Fit
     """
     elements = tuple(sorted({s for one in structures for s in one.atoms.symbols}))
-    number = classes(invariants([one.atoms for one in structures], elements))
-    first = np.unique(number, return_index=True)[1]
     energies, method = free_atom_energies(structures, elements, e0)
-    distinct = [structures[int(k)] for k in np.sort(first)]
-    if method == "fit":
-        distinct = [one for one in distinct if not is_free_atom(one)]
-    folds = deal([one.group for one in distinct], FOLDS, seed)
-    tried: list[tuple[Combined, list[dict[str, TSQR]], Choice]] = []
+    distinct = _distinct(structures, elements)
+    used = [one for one in distinct if method != "fit" or not is_free_atom(one)]
+    dealt = deal([one.group for one in used], FOLDS * BLOCKS_PER_FOLD, seed)
+    tried: list[_Candidate] = []
     for descriptor in descriptors:
         whole = _with_constant(descriptor, elements, method)
         zero = np.zeros((len(elements), whole.n_features))
-        maker = RowMaker(whole, Baseline(elements, energies, zero, core), FORCE_SCALE, groups)
-        parts = fold_statistics(distinct, folds, maker, executor, folder)
-        choices = weigh(parts, penalty_groups(whole), energy_factors, stress_factors)
-        tried += [(whole, parts, choice) for choice in choices]
-    whole, parts, best = tried[best_choice([choice for _, _, choice in tried])]
-    total = {kind: reduce(add, (part[kind] for part in parts)) for kind in KINDS}
-    model = bayesian_ridge(joined(total, best.factors), penalty_groups(whole))
-    zero = np.zeros((len(elements), whole.n_features))
-    baseline = Baseline(elements, energies, zero, core)
-    weighted = [joined(part, best.factors) for part in parts]
-    model, force_noise = _calibrated(model, weighted, distinct, folds, whole, baseline)
-    sample = [one.atoms for one in distinct[:: max(1, len(distinct) // LEVERAGE_STRUCTURES)]]
-    limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))
-    parts_used = whole.parts
-    if core is not None:
-        parts_used, model = (*whole.parts, core), with_one(model)
-    own = tuple(range(len(parts_used)))
-    reference = np.zeros((len(elements), model.n_features))
-    target = Target(model, own, reference, energies, limit, force_noise)
+        baseline = Baseline(elements, energies, zero, core)
+        maker = RowMaker(whole, baseline, FORCE_SCALE, groups)
+        blocks = fold_statistics(used, dealt, maker, executor, folder)
+        choices = weigh(_merged(blocks), penalty_groups(whole), energy_factors, stress_factors)
+        tried += [_Candidate(whole, baseline, blocks, choice) for choice in choices]
+    best = tried[best_choice([candidate.choice for candidate in tried])]
+    model, potential = _solved(best, used, dealt // BLOCKS_PER_FOLD, name)
     return Fit(
-        Potential(name, elements, Combined(parts_used), {"energy": target}),
-        [(d, c) for d, _, c in tried],
-        best,
+        potential,
+        [(one.descriptor, one.choice) for one in tried],
+        best.choice,
+        learning_curve(best.blocks, BLOCKS_PER_FOLD, best.choice.factors, model, len(used)),
         method,
-        len(distinct),
-        len(structures) - len(first),
+        len(used),
+        len(structures) - len(distinct),
         model.effective_parameters,
     )
 
 
-def _calibrated(
-    model: LinearModel,
-    parts: Sequence[TSQR],
-    structures: Sequence[Structure],
-    folds: NDArray[np.int64],
-    descriptor: Descriptor,
-    baseline: Baseline,
-) -> tuple[LinearModel, float]:
-    """Scale the noise to the errors of energies, each predicted by a model without its fold.
+def _distinct(structures: Sequence[Structure], elements: tuple[str, ...]) -> list[Structure]:
+    """Structures of which no other is a copy, in order."""
+    number = classes(invariants([one.atoms for one in structures], elements))
+    first = np.unique(number, return_index=True)[1]
+    return [structures[int(k)] for k in np.sort(first)]
 
-    Returns
-    -------
-    model : LinearModel
-    force_noise : float
-        Scaled to the errors of forces of some structures; NaN without forces.
-    """
-    assert model.penalty is not None
-    energies, forces = [], [np.zeros(0)]
-    for fold, rest in left_out(parts):
-        without = ridge(rest, model.penalty)
-        left = [one for one, f in zip(structures, folds, strict=True) if f == fold]
-        known = [one for one in left if one.energy is not None]
-        sums = feature_sums([one.atoms for one in known], descriptor, "error bars")
-        pairs = zip(sums, known, strict=True)
-        x = np.array([baseline.centered(row, one.atoms) for row, one in pairs])
-        y = np.array([baseline.learned_energy(one) for one in known])
-        energies.append(np.abs(y - without.predict(x)) / without.std(x))
-        some = [one for one in left if one.forces is not None]
-        for one in some[:: max(1, len(some) * FOLDS // FORCE_STRUCTURES)]:
-            _, rows, _ = descriptor.push(neighbors_of(one.atoms, descriptor.cutoff))
-            errors = np.abs(baseline.learned_forces(one) - without.predict(rows))
-            forces.append(errors / without.std(rows))
-    ratios = np.concatenate(forces)
-    force_noise = float(model.noise * covering_scale(ratios)) if len(ratios) else float("nan")
-    return rescaled(model, np.concatenate(energies)), force_noise
+
+def _merged(blocks: Sequence[Mapping[str, TSQR]]) -> list[dict[str, TSQR]]:
+    """Folds of some blocks each."""
+    return [
+        {kind: reduce(add, (b[kind] for b in blocks[k : k + BLOCKS_PER_FOLD])) for kind in KINDS}
+        for k in range(0, len(blocks), BLOCKS_PER_FOLD)
+    ]
+
+
+def _solved(
+    best: _Candidate, structures: Sequence[Structure], folds: NDArray[np.int64], name: str
+) -> tuple[LinearModel, Potential]:
+    """Model of the learned part, and the potential with all parts."""
+    whole, baseline = best.descriptor, best.baseline
+    parts = [joined(fold, best.choice.factors) for fold in best.folds]
+    fitted = bayesian_ridge(reduce(add, parts), penalty_groups(whole))
+    model, force_noise = calibrated_by_folds(fitted, parts, structures, folds, whole, baseline)
+    sample = [s.atoms for s in structures[:: max(1, len(structures) // LEVERAGE_STRUCTURES)]]
+    limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))
+    every, complete = whole.parts, model
+    if baseline.core is not None:
+        every, complete = (*every, baseline.core), with_one(model)
+    reference = np.zeros((len(baseline.elements), complete.n_features))
+    own = tuple(range(len(every)))
+    target = Target(complete, own, reference, baseline.energies, limit, force_noise)
+    return model, Potential(name, baseline.elements, Combined(every), {"energy": target})
 
 
 def with_one(model: LinearModel) -> LinearModel:
