@@ -283,9 +283,16 @@ def test_force_std_and_committee(iron, rattled):
     np.testing.assert_allclose(np.std(members, axis=0), std, rtol=4 / np.sqrt(800))
     energies = [_fresh(p, rattled, "energy") for p in iron.committee(400, seed=1)]
     assert np.std(energies) == pytest.approx(_fresh(iron, rattled, "energy_std"), rel=0.15)
-    scaled = replace(iron.targets["energy"], force_noise=0.6)  # twice the noise of energies
-    scaled = replace(iron, targets={**iron.targets, "energy": scaled})
-    np.testing.assert_allclose(_fresh(scaled, rattled, "force_std"), 2 * std, rtol=1e-12)
+    leverage = (std / 0.3) ** 2
+    low, high = np.quantile(leverage, [0.3, 0.7])
+    own = replace(iron.targets["energy"], force_std=np.array([[low, high], [0.01, 0.04]]))
+    found = _fresh(replace(iron, targets={"energy": own}), rattled, "force_std")
+    np.testing.assert_allclose(found[leverage < low], 0.01)
+    above = leverage > high
+    np.testing.assert_allclose(found[above], 0.04 * np.sqrt(leverage[above] / high))
+    between = (leverage > low) & ~above
+    slope = np.log(4) / np.log(high / low)
+    np.testing.assert_allclose(found[between], 0.01 * (leverage[between] / low) ** slope)
 
 
 def test_without_covariance(iron, rattled):

@@ -80,16 +80,16 @@ def test_saving_twice_gives_the_same_bytes(iron, tmp_path):
 
 
 def test_optional_parts_survive(iron, tmp_path):
-    energy = replace(iron.targets["energy"], max_leverage=0.7, force_noise=0.2)
+    energy = replace(iron.targets["energy"], max_leverage=0.7, force_std=np.ones((2, 3)))
     energy = replace(energy, model=replace(energy.model, leverage_factor=None))
     replace(iron, crystal=None, targets={"energy": energy}).save(tmp_path / "a.thiry")
     again = Potential.load(tmp_path / "a.thiry")
     assert again.crystal is None
     assert list(again.targets) == ["energy"]
     assert again.targets["energy"].max_leverage == 0.7
-    assert again.targets["energy"].force_noise == 0.2
+    np.testing.assert_array_equal(again.targets["energy"].force_std, np.ones((2, 3)))
     iron.save(tmp_path / "b.thiry")
-    assert np.isnan(Potential.load(tmp_path / "b.thiry").targets["energy"].force_noise)
+    assert Potential.load(tmp_path / "b.thiry").targets["energy"].force_std is None
     assert again.targets["energy"].model.leverage_factor is None
 
 

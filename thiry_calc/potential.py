@@ -42,8 +42,9 @@ class Target:
         y_s.
     max_leverage : float
         Largest leverage of a single atom in the training data: above it the model extrapolates.
-    force_noise : float
-        σ of the std of forces where it was calibrated on them, else NaN: that of energies.
+    force_std : ndarray, shape (2, B), optional
+        Leverages of forces and the std that covers their errors, eV/Å, where it was calibrated on
+        forces; otherwise as for energies.
     """
 
     model: LinearModel
@@ -51,7 +52,7 @@ class Target:
     reference_features: Array
     reference_values: Array
     max_leverage: float = float("nan")
-    force_noise: float = float("nan")
+    force_std: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,13 @@ class Potential:
         target = self.target("energy")
         parts = Combined(tuple(self.descriptor.parts[p] for p in target.parts))
         _, rows, _ = parts.push(nl)
-        noise = target.model.noise if np.isnan(target.force_noise) else target.force_noise
-        std: Array = noise * np.sqrt(target.model.leverage(rows))
+        leverage = target.model.leverage(rows)
+        std: Array = target.model.noise * np.sqrt(leverage)
+        if target.force_std is not None:
+            known, covering = target.force_std
+            at = np.log(np.maximum(leverage, known[0]))
+            beyond = np.sqrt(np.maximum(leverage / known[-1], 1.0))
+            std = np.exp(np.interp(at, np.log(known), np.log(covering))) * beyond
         return std.reshape(-1, 3)
 
     def committee(self, count: int, seed: int = 0) -> list["Potential"]:
@@ -246,13 +252,12 @@ class Potential:
             header["crystal"] = {"lattice": c.lattice, "a0": c.a0, "hbar_omega": c.hbar_omega}
         arrays: dict[str, NDArray[Any]] = {}
         for name, t in self.targets.items():
-            header["targets"][name] = {
-                "parts": list(t.parts),
-                "max_leverage": None if np.isnan(t.max_leverage) else t.max_leverage,
-                "force_noise": None if np.isnan(t.force_noise) else t.force_noise,
-            }
+            leverage = None if np.isnan(t.max_leverage) else t.max_leverage
+            header["targets"][name] = {"parts": list(t.parts), "max_leverage": leverage}
             arrays[f"{name}.reference_features"] = t.reference_features
             arrays[f"{name}.reference_values"] = t.reference_values
+            if t.force_std is not None:
+                arrays[f"{name}.force_std"] = t.force_std
             arrays |= {f"{name}.model.{k}": v for k, v in t.model.to_arrays().items()}
         store.save(path, header, arrays, kind=KIND, schema=SCHEMA)
 
@@ -306,13 +311,14 @@ class Potential:
 def _target(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Target:
     prefix = "model."
     model = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-    known = {k: spec[k] for k in ("max_leverage", "force_noise") if spec.get(k) is not None}
+    leverage = spec["max_leverage"]
     return Target(
         model=LinearModel.from_arrays(model),
         parts=tuple(spec["parts"]),
         reference_features=arrays["reference_features"],
         reference_values=arrays["reference_values"],
-        **known,
+        max_leverage=float("nan") if leverage is None else leverage,
+        force_std=arrays.get("force_std"),
     )
 
 

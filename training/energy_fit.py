@@ -172,7 +172,7 @@ def _solved(
     whole, baseline = best.descriptor, best.baseline
     parts = [joined(fold, best.choice.factors) for fold in best.folds]
     fitted = bayesian_ridge(reduce(add, parts), penalty_groups(whole))
-    model, force_noise = calibrated_by_folds(fitted, parts, structures, folds, whole, baseline)
+    model, of_forces = calibrated_by_folds(fitted, parts, structures, folds, whole, baseline)
     sample = [s.atoms for s in structures[:: max(1, len(structures) // LEVERAGE_STRUCTURES)]]
     limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))
     every, complete = whole.parts, model
@@ -180,7 +180,7 @@ def _solved(
         every, complete = (*every, baseline.core), with_one(model)
     reference = np.zeros((len(baseline.elements), complete.n_features))
     own = tuple(range(len(every)))
-    target = Target(complete, own, reference, baseline.energies, limit, force_noise)
+    target = Target(complete, own, reference, baseline.energies, limit, of_forces)
     return model, Potential(name, baseline.elements, Combined(every), {"energy": target})
 
 

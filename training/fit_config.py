@@ -3,7 +3,7 @@
 [data]    train, test, train_select, test_select, keys
 [model]   preset or [[model.descriptor]], r_cut, e0, zbl
 [weights] energy, force, stress, [weights.group.NAME]
-[output]  model
+[output]  model, report
 """
 
 from collections.abc import Mapping
@@ -87,7 +87,7 @@ _WEIGHTS = {
     **{name: Key(_FACTOR, None) for name in _GROUP},
     "group": Key(_mapping(_group), {}),
 }
-_OUTPUT = {"model": Key(text())}
+_OUTPUT = {"model": Key(text()), "report": Key(text(), None)}
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,8 @@ class FitConfig:
         Factors of these weights, by group.
     model : Path
         Where to write, relative to the current directory.
+    report : Path or None
+        Folder, likewise.
     folder : Path
         Of the configuration.
     """
@@ -132,6 +134,7 @@ class FitConfig:
     weights: Mapping[str, float]
     groups: Mapping[str, Mapping[str, float]]
     model: Path
+    report: Path | None
     folder: Path
 
 
@@ -187,5 +190,6 @@ def read_fit_config(path: str | Path) -> FitConfig:
         weights={name: value for name, value in weights.items() if value is not None},
         groups=groups,
         model=Path(output["model"]),
+        report=None if output["report"] is None else Path(output["report"]),
         folder=Path(path).parent,
     )

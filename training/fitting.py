@@ -29,6 +29,7 @@ from training.dataset import Dataset, Structure, labelled, read_dataset
 from training.energy_fit import Fit, fit_energy
 from training.evaluate import Evaluation, evaluate
 from training.executors import make_executor
+from training.fit_report import write_report
 from training.free_atoms import E0
 from training.presets import candidates, nearest_distance
 from training.rows import GroupWeight
@@ -79,6 +80,7 @@ def fit(
     train_select: Mapping[str, Any] | None = None,
     test_select: Mapping[str, Any] | None = None,
     folder: str | Path = ".",
+    report: str | Path | None = None,
     executor: Executor | None = None,
     seed: int = 0,
 ) -> Fitted:
@@ -114,6 +116,8 @@ def fit(
         among the train files.
     folder : str or Path
         What relative patterns are relative to.
+    report : str or Path, optional
+        Folder for ``report.html`` and ``report.json`` (`training.fit_report`).
     executor : Executor, optional
         Makes the rows; this process otherwise.
     seed : int
@@ -130,6 +134,8 @@ def fit(
     """
     if model is not None:
         check_folder(model)
+    if report is not None:
+        check_folder(Path(report) / "report.html" if Path(report).is_dir() else report)
     fitted, tested = _sets(train, test, keys, train_select, test_select, folder)
     elements = Dataset(fitted, {}).elements
     tried = list(descriptors) or candidates(preset, [one.atoms for one in fitted], elements, r_cut)
@@ -161,6 +167,12 @@ def fit(
     if model is not None:
         result.potential.save(model)
     shutil.rmtree(rows, ignore_errors=True)
+    if report is not None:
+        evaluations = {"training": result.train, "test": result.test}
+        if result.without_leaks is not None:
+            evaluations["test without copies"] = result.without_leaks
+        sets = {"training": fitted, "test": tested}
+        write_report(report, result.energy, result.potential, evaluations, sets)
     return result
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,35 @@ from numpy.typing import NDArray
 from thiry_calc.files import replacing
 from thiry_calc.linear.validate import ErrorTable
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Array = NDArray[np.float64]
 
 
 def parity_plot(
     path: Path, exact: Mapping[str, Array], predicted: Mapping[str, Array], quantity: str, unit: str
 ) -> None:
+    """Write `parity_figure` to a PNG file; parameters as there."""
+    with replacing(path) as partial:
+        parity_figure(exact, predicted, quantity, unit).savefig(partial, dpi=150)
+
+
+def parity_figure(
+    exact: Mapping[str, Array], predicted: Mapping[str, Array], quantity: str, unit: str
+) -> "Figure":
     """Predicted against exact values, and their differences, one colour per family.
 
     Parameters
     ----------
-    path : Path
-        PNG file.
     exact, predicted : mapping of str to ndarray
         By family.
     quantity, unit : str
         Name the axes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -46,8 +59,7 @@ def parity_plot(
     parity.set(xlabel=f"exact {quantity} ({unit})", ylabel=f"predicted {quantity} ({unit})")
     difference.set(xlabel=f"exact {quantity} ({unit})", ylabel=f"predicted − exact ({unit})")
     parity.legend(fontsize=7, frameon=False)
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=150)
+    return figure
 
 
 def extrapolation_plot(

@@ -33,6 +33,7 @@ energy = 30
 force = 0.5
 [output]
 model = "Mo.thiry"
+report = "report"
 """
 
 
@@ -55,12 +56,14 @@ def test_everything_that_can_be_said(tmp_path):
     assert config.groups["liquid"]["force"] == 0.5
     assert config.groups["liquid"]["energy"] == 1.0
     assert str(config.model) == "Mo.thiry"
+    assert str(config.report) == "report"
 
 
 def test_the_least_that_must_be_said(tmp_path):
     config = _read(tmp_path, '[data]\ntrain = ["a.xyz"]\n[output]\nmodel = "a.thiry"\n')
     assert config.preset == "accurate"
     assert config.zbl is False
+    assert config.report is None
     assert (config.r_cut, config.e0) == (None, None)
     assert config.weights == config.groups == config.test_select == {}
 

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
             train_select=config.train_select,
             test_select=config.test_select,
             folder=config.folder,
+            report=config.report,
             executor=executor,
         )
     if args.json:
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     _print(result)
     print(f"\nwritten: {config.model}")
+    if config.report is not None:
+        print(f"report:  {config.report / 'report.html'}")
     return 0
 
 
