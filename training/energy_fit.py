@@ -25,6 +25,7 @@ from training.free_atoms import E0, Method, free_atom_energies, is_free_atom
 from training.learning import Learning, learning_curve
 from training.regression import bayesian_ridge, largest_leverage
 from training.rows import FORCE_SCALE, KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
+from training.unit_checks import check_energies, check_units
 from training.weighing import (
     ENERGY_FACTORS,
     STRESS_FACTORS,
@@ -125,6 +126,8 @@ def fit_energy(
     elements = tuple(sorted({s for one in structures for s in one.atoms.symbols}))
     energies, method = free_atom_energies(structures, elements, e0)
     distinct = _distinct(structures, elements)
+    check_energies(distinct, elements)
+    check_units(distinct, elements)
     used = [one for one in distinct if method != "fit" or not is_free_atom(one)]
     dealt = deal([one.group for one in used], FOLDS * BLOCKS_PER_FOLD, seed)
     tried: list[_Candidate] = []
