@@ -10,9 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms, units
 from ase.build import bulk, surface
-from ase.data import atomic_numbers, reference_states
-from ase.filters import FrechetCellFilter
-from ase.optimize import BFGS
 from numpy.typing import NDArray
 
 from thiry_calc import ThiryCalculator
@@ -20,6 +17,7 @@ from thiry_calc.elasticity import elastic_constants
 from thiry_calc.phonopy_io import Bands, band_structure
 from thiry_calc.potential import Potential
 from thiry_calc.relax import relax
+from training.ground_state import lattice_constants, relaxed_unit, usual_lattice
 
 Array = NDArray[np.float64]
 
@@ -30,7 +28,6 @@ _SURFACES = {
     "diamond": (),
 }
 _FMAX, _STEPS = 1e-3, 300  # eV/Å
-_SWELLING = 0.3  # of the volume, beyond which it is another crystal
 _SCALES = np.linspace(0.92, 1.08, 17)  # of lengths, in the equation of state
 _SLAB, _VACUUM = 15.0, 12.0  # Å
 
@@ -112,13 +109,12 @@ def crystal_properties(potential: Potential) -> CrystalProperties | None:
     if len(potential.elements) > 1:
         return None
     element = potential.elements[0]
-    state = reference_states[atomic_numbers[element]]
-    lattice = None if state is None else state["symmetry"]
+    lattice = usual_lattice(element)
     if lattice not in _SURFACES:
         return None
     calc = ThiryCalculator(potential, extrapolation_warning=False)
-    unit = _relaxed(bulk(element), calc)
-    a0, c0 = _lattice_constants(unit, lattice)
+    unit = relaxed_unit(element, calc)
+    a0, c0 = lattice_constants(unit, lattice)
     cell = unit if lattice == "hcp" else bulk(element, lattice, a0, cubic=True)
     energy = _energy(cell, calc) / len(cell)
     volumes, energies = _equation_of_state(unit, calc)
@@ -145,28 +141,6 @@ def _energy(atoms: Atoms, calc: ThiryCalculator) -> float:
     work = atoms.copy()
     work.calc = calc
     return float(work.get_potential_energy())
-
-
-def _relaxed(unit: Atoms, calc: ThiryCalculator) -> Atoms:
-    work = unit.copy()
-    work.calc = calc
-    optimizer = BFGS(FrechetCellFilter(work), logfile=None)
-    held = optimizer.run(fmax=1e-5, steps=_STEPS)
-    if not held or abs(work.get_volume() / unit.get_volume() - 1) > _SWELLING:
-        raise RuntimeError(
-            f"the {unit.symbols[0]} crystal does not hold: its volume went from "
-            f"{unit.get_volume():.2f} to {work.get_volume():.2f} Å³"
-        )
-    return Atoms(work.numbers, work.positions, cell=work.cell, pbc=True)
-
-
-def _lattice_constants(unit: Atoms, lattice: str) -> tuple[float, float | None]:
-    """a0 and, of hcp, c0."""
-    lengths = unit.cell.lengths()
-    if lattice == "hcp":
-        return float(lengths[0]), float(lengths[2])
-    per_cell = {"bcc": 2, "fcc": 4, "diamond": 8}[lattice]
-    return float((unit.get_volume() / len(unit) * per_cell) ** (1 / 3)), None
 
 
 def _equation_of_state(unit: Atoms, calc: ThiryCalculator) -> tuple[Array, Array]:

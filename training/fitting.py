@@ -31,6 +31,7 @@ from training.evaluate import Evaluation, evaluate
 from training.executors import make_executor
 from training.fit_report import write_report
 from training.free_atoms import E0
+from training.ground_state import ground_crystal
 from training.presets import candidates, nearest_distance
 from training.rows import GroupWeight
 from training.weighing import ENERGY_FACTORS, STRESS_FACTORS
@@ -163,7 +164,7 @@ def fit(
         int(leaks.sum()),
         evaluate(energy.potential, kept) if kept and leaks.any() else None,
     )
-    result = replace(result, potential=_with_card(result))
+    result = replace(result, potential=_with_card(_with_crystal(result)))
     if model is not None:
         result.potential.save(model)
     shutil.rmtree(rows, ignore_errors=True)
@@ -270,6 +271,15 @@ def _check_groups(groups: Mapping[str, GroupWeight], structures: Sequence[Struct
             )
 
 
+def _with_crystal(result: Fitted) -> Fitted:
+    """Add the crystal that scans refer to, or say on the card why there is none."""
+    try:
+        changed = replace(result.potential, crystal=ground_crystal(result.potential))
+    except (RuntimeError, ValueError) as error:
+        changed = replace(result.potential, info={"crystal": str(error)})
+    return replace(result, potential=changed)
+
+
 def _with_card(result: Fitted) -> Potential:
     """Potential with what a reader should know of it."""
     energy = result.energy
@@ -283,4 +293,4 @@ def _with_card(result: Fitted) -> Potential:
         "test": result.test.summary(),
         "test_structures_copied_from_training": result.leaked,
     }
-    return replace(result.potential, info=card)
+    return replace(result.potential, info={**card, **result.potential.info})

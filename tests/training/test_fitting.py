@@ -7,12 +7,21 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import read, write
+from scipy.sparse import csr_array
 
 import training
-from thiry_calc import ThiryCalculator
+from thiry_calc import Potential, ThiryCalculator
 from thiry_calc.cli import main
+from thiry_calc.crystals import crystal_of_box
+from thiry_calc.defects import supercell
+from thiry_calc.references import load_reference
+from thiry_calc.relax import relax
+from training.crystal import hbar_omega
 from training.executors import make_executor
 from training.fitting import fit
+from training.label import bulk_reference, label
+from training.references.am04 import AM04
+from training.references.am04 import LATTICE_CONSTANT as AM04_A0
 
 CONFIG = """
 [data]
@@ -27,6 +36,41 @@ force = 2.0
 [output]
 model = "%s"
 """
+
+
+RECIPE = """
+[reference]
+potential = "fitted"
+file = "Fe.thiry"
+[cells]
+lattice = "bcc"
+sizes = [4]
+[[family]]
+kind = "random_cluster"
+vacancies = [5, 5]
+interstitials = [0, 0]
+radius = [4.0, 5.0]
+count = 1
+[output]
+folder = "%s"
+seed = 1
+"""
+
+
+class Bulk(EMT):
+    """EMT with the rows of the Hessian that belong to the first atom."""
+
+    def get_hessian(self, atoms):
+        rows = []
+        for axis in range(3):
+            forces = []
+            for step in (1e-3, -1e-3):
+                moved = atoms.copy()
+                moved.positions[0, axis] += step
+                moved.calc = EMT()
+                forces.append(moved.get_forces().ravel())
+            rows.append((forces[1] - forces[0]) / 2e-3)
+        return csr_array(np.array(rows))
 
 
 def _frames(n, seed):
@@ -75,6 +119,47 @@ def test_the_command_writes_a_model_that_works(files, capsys):
     printed = capsys.readouterr().out
     assert "<- chosen" in printed
     assert "test, forces (eV/Å)" in printed
+
+
+def test_a_fitted_potential_knows_its_crystal(files, tmp_path):
+    model = tmp_path / "Cu.thiry"
+    fit(files / "all.xyz", model, preset="fast", r_cut=4.5)
+    crystal = Potential.load(model).crystal
+    assert (crystal.lattice, list(crystal.hbar_omega)) == ("fcc", ["Cu"])
+    assert crystal.a0 == pytest.approx(3.59, abs=0.02)
+    exact = hbar_omega(crystal_of_box(supercell(3.59, 6, "Cu", "fcc"), "fcc", 3.59, "Cu"), Bulk())
+    assert crystal.hbar_omega["Cu"] == pytest.approx(exact, rel=0.05)
+
+
+def test_entropies_of_a_fitted_potential(tmp_path, capsys):
+    """Iron of AM04 learned from few structures: its vacancy, from its own Hessian."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for k in range(30):
+        atoms = supercell(AM04_A0, 3)
+        strain = 0.02 * rng.normal(size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+        del atoms[: k % 3]
+        atoms.positions += 0.03 * (1 + k % 4) * rng.normal(size=(len(atoms), 3))
+        atoms.calc = AM04()
+        atoms.get_forces()
+        atoms.get_stress()
+        frames.append(atoms)
+    fit(frames, tmp_path / "Fe.thiry", preset="fast", r_cut=4.5)
+    assert load_reference("fitted", tmp_path / "Fe.thiry").lattice_constant == pytest.approx(
+        AM04_A0, abs=0.005
+    )
+    (tmp_path / "recipe.toml").write_text(RECIPE % (tmp_path / "database"))
+    assert main(["generate", str(tmp_path / "recipe.toml"), "--workers", "0"]) == 0
+    found = [a for path in (tmp_path / "database").glob("*.xyz*") for a in read(path, index=":")]
+    assert len(found) == 1
+    same = found[0].copy()
+    same.calc = AM04()
+    assert relax(same, 1e-4).converged
+    exact = label(same, AM04(), bulk_reference(supercell(AM04_A0, 4), AM04()))
+    info = found[0].info
+    assert info["formation_energy_eV"] == pytest.approx(exact.formation_energy, rel=0.1)
+    assert info["formation_entropy_kB"] == pytest.approx(exact.formation_entropy_kB, rel=0.5)
 
 
 def test_one_line_of_python(files):

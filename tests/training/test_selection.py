@@ -1,6 +1,7 @@
 """The most informative structures of a pool."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,7 +118,7 @@ def test_the_command(model, pool, tmp_path, capsys):
         ({"n": "0"}, "0 structures wanted"),
         ({"element": "Ni"}, "frame 0 has Ni, unknown to model 'Cu'"),
         ({"o": "nowhere/chosen.xyz"}, "nowhere"),
-        ({"model": "Fe-AM04", "element": "Fe"}, "has no weights of energies and forces"),
+        ({"info": {}}, "has no weights of energies and forces"),
     ],
 )
 def test_mistakes_are_named(model, pool, tmp_path, capsys, change, message):
@@ -126,7 +127,9 @@ def test_mistakes_are_named(model, pool, tmp_path, capsys, change, message):
         atoms.symbols[:] = change.get("element", "Cu")
     write(tmp_path / "pool.xyz", frames)
     out = tmp_path / change.get("o", "chosen.xyz")
-    name = change.get("model", str(model))
+    potential = Potential.load(model)
+    replace(potential, info=change.get("info", potential.info)).save(tmp_path / "Cu.thiry")
+    name = str(tmp_path / "Cu.thiry")
     arguments = ["select", str(tmp_path / "pool.xyz"), "--model", name, "-n", change.get("n", "2")]
     assert main([*arguments, "-o", str(out), "--workers", "0"]) == 2
     assert message in capsys.readouterr().err

@@ -14,6 +14,7 @@ from thiry_calc.defects import STANDARD, build
 from thiry_calc.files import write_atomically
 from thiry_calc.linear.errors import ErrorTable
 from thiry_calc.potential import Potential
+from training.assemble import Sigma
 from training.evaluate import Evaluation
 from training.references.am04 import LATTICE_CONSTANT
 from training.report import markdown_table, parity_plot
@@ -42,11 +43,14 @@ def write_model(
         How often rows of sites and gradients count.
     folder : Path
     """
+    usual = Sigma()
+    weights = {"energy": 1 / usual.energy, "forces": 1 / usual.force, "stress": 1 / usual.virial}
     info = {
         "purpose": "defects of bcc iron: energies, formation entropies, free energies",
         "reference": "AM04, J. Phys.: Condens. Matter 16, S2629 (2004), analytic form",
         "entropy_training_configurations": n_entropy,
         "local_rows_count": dict(times),
+        "weights": weights,
         "mae": {title: table["all"]["mae"] for title, table in tables.items()},
     }
     final = replace(potential, info=info)
