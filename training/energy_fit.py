@@ -4,7 +4,6 @@ data → copies left out → reference energies → rows by kind and block → c
 cross-validation → penalties by evidence → error bars by cross-validation → potential
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -15,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors import ACE, ZBL, Combined, Descriptor, OneBody
+from thiry_calc.descriptors import ZBL, Combined, Descriptor, OneBody
 from thiry_calc.linear import TSQR, LinearModel
 from thiry_calc.potential import Potential, Target
 from training.copies import classes, invariants
 from training.dataset import Structure
 from training.error_bars import calibrated_by_folds
+from training.folds import deal, penalty_groups
 from training.free_atoms import E0, Method, free_atom_energies, is_free_atom
 from training.learning import Learning, learning_curve
 from training.regression import bayesian_ridge, largest_leverage
@@ -215,37 +215,3 @@ def _with_constant(descriptor: Descriptor, elements: tuple[str, ...], method: Me
     constant: tuple[Descriptor, ...] = (OneBody(channels),) if method == "fit" else ()
     given = descriptor.parts if isinstance(descriptor, Combined) else (descriptor,)
     return Combined((*constant, *given))
-
-
-def penalty_groups(descriptor: Combined) -> NDArray[np.int64]:
-    """Group of each feature: none for constants, one for each part and body order of a part."""
-    groups: list[NDArray[np.int64]] = []
-    count = 0
-    for part in descriptor.parts:
-        if isinstance(part, OneBody):
-            groups.append(np.full(part.n_features, -1))
-            continue
-        orders = part.orders if isinstance(part, ACE) else np.zeros(part.n_features, dtype=int)
-        values, inverse = np.unique(orders, return_inverse=True)
-        groups.append(count + inverse)
-        count += len(values)
-    return np.concatenate(groups)
-
-
-def deal(groups: Sequence[str], n_folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold of each structure: those of a group are shuffled and dealt in turn, shape (n,).
-
-    Parameters
-    ----------
-    groups : sequence of str
-    n_folds : int
-    seed : int
-    """
-    rng = np.random.default_rng(seed)
-    sizes = Counter(groups)
-    order = np.concatenate(
-        [rng.permutation([k for k, g in enumerate(groups) if g == name]) for name in sorted(sizes)]
-    )
-    folds = np.empty(len(groups), dtype=np.int64)
-    folds[order.astype(int)] = np.arange(len(groups)) % n_folds
-    return folds

@@ -1,7 +1,7 @@
 """The configuration of `thiry fit`: a checked TOML file.
 
 [data]    train, test, train_select, test_select, keys
-[model]   preset or [[model.descriptor]], r_cut, e0, zbl
+[model]   preset or [[model.descriptor]], targets, r_cut, e0, zbl, crystal
 [weights] energy, force, stress, [weights.group.NAME]
 [output]  model, report
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thiry_calc.descriptors import Descriptor, make_descriptor
+from thiry_calc.potential import TARGETS
 from training.config import Checker, Key, check_table, listing, read_toml, real, text
 from training.labels import QUANTITIES
 from training.presets import PRESETS
@@ -51,6 +52,11 @@ def _zbl(value: Any, where: str) -> bool | tuple[float, float]:
     return radii[0], radii[1]
 
 
+def _crystal(value: Any, where: str) -> dict[str, Any]:
+    schema = {"lattice": Key(text("bcc", "fcc")), "a0": Key(real(1.0, 10.0, "Å"))}
+    return check_table(value, schema, where)
+
+
 def _descriptor(value: Any, where: str) -> Descriptor:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where} is {value!r}; expected a table with a type")
@@ -74,6 +80,8 @@ _MODEL = {
     "r_cut": Key(real(1.0, 30.0, "Å"), None),
     "e0": Key(_e0, None),
     "zbl": Key(_zbl, False),
+    "targets": Key(listing(text(*TARGETS)), ("energy",)),
+    "crystal": Key(_crystal, None),
 }
 _FACTOR = real(0.0)
 _GROUP = {name: Key(_FACTOR, 1.0) for name in ("energy", "force", "stress")}
@@ -109,6 +117,10 @@ class FitConfig:
         Å.
     e0 : mapping of str to float, "fit", "isolated" or None
     zbl : bool or (float, float)
+    targets : tuple of str
+        "energy", "entropy".
+    crystal : mapping or None
+        Its "lattice" and "a0" (Å).
     weights : mapping of str to float
         Of "energy", "force", "stress"; those not named are chosen by validation.
     groups : mapping of str to mapping of str to float
@@ -131,6 +143,8 @@ class FitConfig:
     r_cut: float | None
     e0: Any
     zbl: bool | tuple[float, float]
+    targets: tuple[str, ...]
+    crystal: Mapping[str, Any] | None
     weights: Mapping[str, float]
     groups: Mapping[str, Mapping[str, float]]
     model: Path

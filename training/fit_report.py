@@ -24,7 +24,7 @@ from thiry_calc.potential import Potential
 from training.crystal_properties import CrystalProperties, crystal_properties
 from training.dataset import Structure
 from training.energy_fit import Fit
-from training.evaluate import Evaluation
+from training.evaluate import Compared, Evaluation
 from training.fit_figures import crystal_figure, dimer_figure, learning_figure, leverage_figure
 from training.html_page import document, image, table
 from training.report import parity_figure
@@ -36,7 +36,9 @@ _AXES = {
     "energy": ("energy", "eV/atom"),
     "forces": ("force", "eV/Å"),
     "stress": ("stress", "eV/Å³"),
+    "entropy": ("formation entropy", "k_B"),
 }
+_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,8 @@ class ErrorBars:
     Attributes
     ----------
     coverage : mapping of str to (float, float)
-        Shares of the errors of "energy" and "forces" within 1 and 1.96 std; 0.683 and 0.95 ideally.
+        Shares of the errors of "energy", "forces", "entropy" within 1 and 1.96 std; 0.683 and 0.95
+        ideally.
     leverage : ndarray
         Of all atoms looked at.
     """
@@ -69,20 +72,22 @@ def error_bars(potential: Potential, structures: Sequence[Structure]) -> ErrorBa
     ErrorBars
     """
     calc = ThiryCalculator(potential, extrapolation_warning=False)
-    ratios: dict[str, list[Array]] = {"energy": [], "forces": []}
+    ratios: dict[str, list[Array]] = {"energy": [], "forces": [], "entropy": []}
     leverage = []
-    for one in tqdm(
-        structures[:: max(1, len(structures) // _STRUCTURES)], "error bars", leave=False
-    ):
+    some = structures[:: max(1, len(structures) // _STRUCTURES)]
+    for one in tqdm(some, desc="error bars", leave=False, disable=None):
         atoms = one.atoms.copy()
         atoms.calc = calc
         leverage.append(calc.get_property("leverage", atoms))
-        if one.energy is not None:
+        if "energy" in potential.targets and one.energy is not None:
             error = abs(atoms.get_potential_energy() - one.energy)
             ratios["energy"].append(np.array([error / calc.get_property("energy_std", atoms)]))
-        if one.forces is not None:
+        if "energy" in potential.targets and one.forces is not None:
             errors = np.abs(atoms.get_forces() - one.forces)
             ratios["forces"].append((errors / calc.get_property("force_std", atoms)).ravel())
+        if "entropy" in potential.targets and one.entropy is not None:
+            error = abs(calc.get_property("formation_entropy", atoms) - one.entropy)
+            ratios["entropy"].append(np.array([error / calc.get_property("entropy_std", atoms)]))
     coverage = {}
     for kind, found in ratios.items():
         if found:
@@ -119,10 +124,10 @@ def dimer_curves(potential: Potential) -> dict[str, tuple[Array, Array]]:
 
 def write_report(
     folder: str | Path,
-    fit: Fit,
     potential: Potential,
     evaluations: Mapping[str, Evaluation],
     structures: Mapping[str, Sequence[Structure]],
+    energy: Fit | None,
 ) -> None:
     """Write ``report.html`` and ``report.json``.
 
@@ -130,35 +135,75 @@ def write_report(
     ----------
     folder : str or Path
         Made when it does not exist.
-    fit : Fit
     potential : Potential
         With its card.
     evaluations : mapping of str to Evaluation
         Errors by set: "training", "test", ...
     structures : mapping of str to sequence of Structure
         Some of these sets, to look at error bars.
+    energy : Fit or None
+        How the energy came about, if it was fitted.
     """
     bars = {name: error_bars(potential, chosen) for name, chosen in structures.items()}
-    dimers = dimer_curves(potential)
-    crystal, why_not = _crystal(potential)
-    target = potential.target("energy")
     page = [f"<h1>{html.escape(potential.name)}</h1>", _card(potential)]
     for name, evaluation in evaluations.items():
         page.append(f"<h2>Errors, {html.escape(name)}</h2>")
-        for title, errors in evaluation.tables().items():
+        for (kind, compared), (title, errors) in zip(
+            evaluation.compared.items(), evaluation.tables().items(), strict=True
+        ):
             page.append(f"<h3>{html.escape(title)}</h3>" + _errors(errors))
-            page.append(_parity(evaluation, title))
-    page.append("<h2>Cutoff and weights, by cross-validation</h2>" + _choices(fit))
-    page.append("<h2>Learning curve</h2>" + image(learning_figure(fit.learning)))
+            page.append(_parity(compared, *_AXES[kind]))
     page.append("<h2>Error bars</h2>" + _coverage(bars))
     leverages = {name: found.leverage for name, found in bars.items()}
-    page.append(image(leverage_figure(leverages, target.max_leverage)))
-    page.append("<h2>Two atoms</h2>" + image(dimer_figure(dimers)))
-    page.append(f"<h2>Crystal</h2>{_crystal_section(crystal, why_not)}")
+    limit = next(iter(potential.targets.values())).max_leverage
+    page.append(image(leverage_figure(leverages, limit)))
+    numbers = {
+        "model": potential.name,
+        "elements": list(potential.elements),
+        "card": {k: v for k, v in potential.info.items() if k != "provenance"},
+        "errors": {
+            name: {
+                title: {g: errors[g] for g in errors.groups}
+                for title, errors in evaluation.tables().items()
+            }
+            for name, evaluation in evaluations.items()
+        },
+        "coverage": {name: dict(found.coverage) for name, found in bars.items()},
+        "leverage_quantiles": {
+            name: {str(q): float(np.quantile(found.leverage, q)) for q in _QUANTILES}
+            for name, found in bars.items()
+        },
+    }
+    if energy is not None:
+        numbers |= _energy_section(potential, energy, page)
     Path(folder).mkdir(parents=True, exist_ok=True)
     write_atomically(Path(folder) / "report.html", document(potential.name, page))
-    numbers = _numbers(fit, potential, evaluations, bars, dimers, crystal)
     write_atomically(Path(folder) / "report.json", json.dumps(numbers, indent=1, allow_nan=False))
+
+
+def _energy_section(potential: Potential, energy: Fit, page: list[str]) -> dict[str, Any]:
+    """Add what only an energy has to the page; return its numbers."""
+    dimers = dimer_curves(potential)
+    crystal, why_not = _crystal(potential)
+    page.append("<h2>Cutoff and weights, by cross-validation</h2>" + _choices(energy))
+    page.append("<h2>Learning curve</h2>" + image(learning_figure(energy.learning)))
+    page.append("<h2>Two atoms</h2>" + image(dimer_figure(dimers)))
+    page.append(f"<h2>Crystal</h2>{_crystal_section(crystal, why_not)}")
+    return {
+        "choices": [
+            {"cutoff_A": d.cutoff, "weights": dict(c.factors), "rmse": dict(c.rmse)}
+            for d, c in energy.choices
+        ],
+        "learning_curve": {
+            "n_structures": energy.learning.n_structures.tolist(),
+            "rmse": {kind: v.tolist() for kind, v in energy.learning.rmse.items()},
+        },
+        "dimers": {
+            pair: {"distance_A": r.tolist(), "energy_eV": e.tolist()}
+            for pair, (r, e) in dimers.items()
+        },
+        "crystal": None if crystal is None else crystal.summary(),
+    }
 
 
 def _crystal(potential: Potential) -> tuple[CrystalProperties | None, str]:
@@ -189,15 +234,11 @@ def _errors(errors: ErrorTable) -> str:
     return table(("group", "n", "MAE", "RMSE", "max"), rows)
 
 
-def _parity(evaluation: Evaluation, title: str) -> str:
-    kind = title.split(" (")[0]
-    if kind not in _AXES:
-        return ""
-    compared = evaluation.compared[kind]
+def _parity(compared: Compared, quantity: str, unit: str) -> str:
     groups = np.array(compared.groups)
     exact = {g: compared.exact[groups == g] for g in np.unique(groups)}
     predicted = {g: compared.predicted[groups == g] for g in np.unique(groups)}
-    return image(parity_figure(exact, predicted, *_AXES[kind]))
+    return image(parity_figure(exact, predicted, quantity, unit))
 
 
 def _choices(fit: Fit) -> str:
@@ -230,44 +271,3 @@ def _crystal_section(crystal: CrystalProperties | None, why_not: str) -> str:
         return f"<p>{html.escape(why_not)}</p>"
     rows = [(key.replace("_", " "), value) for key, value in crystal.summary().items()]
     return table(("property", crystal.element), rows) + image(crystal_figure(crystal))
-
-
-def _numbers(
-    fit: Fit,
-    potential: Potential,
-    evaluations: Mapping[str, Evaluation],
-    bars: Mapping[str, ErrorBars],
-    dimers: Mapping[str, tuple[Array, Array]],
-    crystal: CrystalProperties | None,
-) -> dict[str, Any]:
-    quantiles = (0.5, 0.9, 0.99, 1.0)
-    return {
-        "model": potential.name,
-        "elements": list(potential.elements),
-        "card": {k: v for k, v in potential.info.items() if k != "provenance"},
-        "errors": {
-            name: {
-                title: {g: errors[g] for g in errors.groups}
-                for title, errors in evaluation.tables().items()
-            }
-            for name, evaluation in evaluations.items()
-        },
-        "choices": [
-            {"cutoff_A": d.cutoff, "weights": dict(c.factors), "rmse": dict(c.rmse)}
-            for d, c in fit.choices
-        ],
-        "learning_curve": {
-            "n_structures": fit.learning.n_structures.tolist(),
-            "rmse": {kind: v.tolist() for kind, v in fit.learning.rmse.items()},
-        },
-        "coverage": {name: dict(found.coverage) for name, found in bars.items()},
-        "leverage_quantiles": {
-            name: {str(q): float(np.quantile(found.leverage, q)) for q in quantiles}
-            for name, found in bars.items()
-        },
-        "dimers": {
-            pair: {"distance_A": r.tolist(), "energy_eV": e.tolist()}
-            for pair, (r, e) in dimers.items()
-        },
-        "crystal": None if crystal is None else crystal.summary(),
-    }

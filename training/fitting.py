@@ -16,27 +16,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from thiry_calc.descriptors import ZBL, Descriptor
 from thiry_calc.files import check_folder
-from thiry_calc.potential import Potential
-from training.copies import classes, invariants
-from training.dataset import Dataset, Structure, labelled, read_dataset
+from thiry_calc.potential import TARGETS, Potential
+from training.dataset import Dataset, Structure
 from training.energy_fit import Fit, fit_energy
+from training.entropy_fit import EntropyFit, fit_entropy
 from training.evaluate import Evaluation, evaluate
 from training.executors import make_executor
 from training.fit_report import write_report
 from training.free_atoms import E0
-from training.ground_state import ground_crystal
+from training.ground_state import assembled, chosen_crystal
 from training.presets import candidates, nearest_distance
 from training.rows import GroupWeight
+from training.sets import leaks, train_and_test
 from training.weighing import ENERGY_FACTORS, STRESS_FACTORS
 
-HELD_OUT = 0.1
 CORE = (0.45, 0.9)  # radii of the repulsion of nuclei, in median distances of nearest neighbours
 
 
@@ -47,8 +45,10 @@ class Fitted:
     Attributes
     ----------
     potential : Potential
-    energy : Fit
-        How it came about.
+    energy : Fit or None
+        How its energy came about.
+    entropy : EntropyFit or None
+        Likewise.
     train, test : Evaluation
         Errors on the structures fitted, and on those not.
     leaked : int
@@ -58,7 +58,8 @@ class Fitted:
     """
 
     potential: Potential
-    energy: Fit
+    energy: Fit | None
+    entropy: EntropyFit | None
     train: Evaluation
     test: Evaluation
     leaked: int
@@ -70,11 +71,13 @@ def fit(
     model: str | Path | None = None,
     *,
     test: str | Path | Sequence[str | Path] | Sequence[Atoms] = (),
+    targets: Sequence[str] = ("energy",),
     preset: str = "accurate",
     descriptors: Sequence[Descriptor] = (),
     r_cut: float | None = None,
     e0: E0 = None,
     zbl: bool | tuple[float, float] = False,
+    crystal: Mapping[str, Any] | None = None,
     weights: Mapping[str, float] | None = None,
     groups: Mapping[str, Mapping[str, float]] | None = None,
     keys: Mapping[str, str] | None = None,
@@ -85,7 +88,7 @@ def fit(
     executor: Executor | None = None,
     seed: int = 0,
 ) -> Fitted:
-    """Fit energies, forces and stresses.
+    """Fit energies, forces and stresses, or formation entropies, or all of them.
 
     Parameters
     ----------
@@ -95,6 +98,7 @@ def fit(
         File to write.
     test : likewise
         Structures to test with.
+    targets : sequence of {"energy", "entropy"}
     preset : {"fast", "balanced", "accurate"}
         Unless descriptors are given.
     descriptors : sequence of Descriptor
@@ -106,6 +110,9 @@ def fit(
     zbl : bool or (float, float)
         Repulsion of nuclei beside the learned part, for collisions; radii in Å between which it
         goes to zero, 0.45 and 0.9 nearest distances otherwise.
+    crystal : mapping, optional
+        "lattice" ("bcc" or "fcc") and "a0" (Å), from which entropies are counted; of an energy that
+        is fitted too, by default.
     weights : mapping of str to float, optional
         "energy" and "stress", beside forces of 1: chosen by cross-validation otherwise.
     groups : mapping of str to mapping of str to float, optional
@@ -133,11 +140,13 @@ def fit(
     FileNotFoundError, ValueError
         Bad input, by file and frame.
     """
+    if not targets or set(targets) - set(TARGETS):
+        raise ValueError(f"targets are {list(targets)}; expected some of {', '.join(TARGETS)}")
     if model is not None:
         check_folder(model)
     if report is not None:
         check_folder(Path(report) / "report.html" if Path(report).is_dir() else report)
-    fitted, tested = _sets(train, test, keys, train_select, test_select, folder)
+    fitted, tested = train_and_test(train, test, keys, train_select, test_select, folder)
     elements = Dataset(fitted, {}).elements
     tried = list(descriptors) or candidates(preset, [one.atoms for one in fitted], elements, r_cut)
     by_group = {
@@ -147,24 +156,34 @@ def fit(
     _check_groups(by_group, fitted)
     name = "potential" if model is None else Path(model).name.split(".")[0]
     rows = _rows_folder(model)
-    core = _core(zbl, [one.atoms for one in fitted])
+    energy = entropy = None
     chosen = nullcontext(executor) if executor is not None else make_executor(0)
     with chosen as working, threadpool_limits(1):  # the same numbers whoever works
-        factors = _factors(weights or {})
-        energy = fit_energy(
-            fitted, tried, e0, by_group, working, rows, name, seed, *factors, core=core
-        )
-    leaks = _leaks(fitted, tested, elements)
-    kept = [one for one, leak in zip(tested, leaks, strict=True) if not leak]
+        if "energy" in targets:
+            core = _core(zbl, [one.atoms for one in fitted])
+            factors = _factors(weights or {})
+            energy = fit_energy(
+                fitted, tried, e0, by_group, working, rows, name, seed, *factors, core=core
+            )
+        learned = None if energy is None else energy.potential
+        bulk, why_not = chosen_crystal(crystal, elements, learned)
+        if "entropy" in targets:
+            if bulk is None:
+                raise ValueError(f"entropies count from a crystal, and there is none: {why_not}")
+            entropy = fit_entropy(fitted, tried, bulk, working, rows, seed)
+    potential = assembled(name, elements, learned, entropy, bulk)
+    copied = leaks(fitted, tested, elements)
+    kept = [one for one, copy in zip(tested, copied, strict=True) if not copy]
     result = Fitted(
-        energy.potential,
+        potential,
         energy,
-        evaluate(energy.potential, fitted),
-        evaluate(energy.potential, tested),
-        int(leaks.sum()),
-        evaluate(energy.potential, kept) if kept and leaks.any() else None,
+        entropy,
+        evaluate(potential, fitted),
+        evaluate(potential, tested),
+        int(copied.sum()),
+        evaluate(potential, kept) if kept and copied.any() else None,
     )
-    result = replace(result, potential=_with_card(_with_crystal(result)))
+    result = replace(result, potential=_with_card(result, why_not))
     if model is not None:
         result.potential.save(model)
     shutil.rmtree(rows, ignore_errors=True)
@@ -173,7 +192,7 @@ def fit(
         if result.without_leaks is not None:
             evaluations["test without copies"] = result.without_leaks
         sets = {"training": fitted, "test": tested}
-        write_report(report, result.energy, result.potential, evaluations, sets)
+        write_report(report, result.potential, evaluations, sets, result.energy)
     return result
 
 
@@ -192,57 +211,6 @@ def _rows_folder(model: str | Path | None) -> Path:
     if model is None:
         return Path(tempfile.mkdtemp(prefix="thiry_rows_"))
     return Path(model).with_name(f".{Path(model).name}.rows")
-
-
-def _sets(
-    train: Any,
-    test: Any,
-    keys: Mapping[str, str] | None,
-    train_select: Mapping[str, Any] | None,
-    test_select: Mapping[str, Any] | None,
-    folder: str | Path,
-) -> tuple[Sequence[Structure], Sequence[Structure]]:
-    """Structures to fit and to test with."""
-
-    def read(source: Any, select: Mapping[str, Any] | None) -> Sequence[Structure]:
-        if isinstance(source, str | Path):
-            source = [source]
-        if source and all(isinstance(one, Atoms) for one in source):
-            return labelled(source)
-        return read_dataset(source, keys, select, folder).structures
-
-    if isinstance(test, Path) or len(test):
-        return read(train, train_select), read(test, test_select)
-    if test_select:
-        return read(train, train_select), read(train, test_select)
-    everything = read(train, train_select)
-    held = _last_of_groups([one.group for one in everything])
-    return (
-        [one for one, out in zip(everything, held, strict=True) if not out],
-        [one for one, out in zip(everything, held, strict=True) if out],
-    )
-
-
-def _last_of_groups(groups: Sequence[str]) -> NDArray[np.bool_]:
-    """Mark the last tenth of every group, and one structure at least in all, shape (n,)."""
-    held = np.zeros(len(groups), dtype=bool)
-    for name in sorted(set(groups)):
-        members = [k for k, group in enumerate(groups) if group == name]
-        held[members[len(members) - round(HELD_OUT * len(members)) :]] = True
-    if not held.any():
-        held[-1] = True
-    return held
-
-
-def _leaks(
-    fitted: Sequence[Structure], tested: Sequence[Structure], elements: tuple[str, ...]
-) -> NDArray[np.bool_]:
-    """Tell which test structures are copies of fitted ones, shape (n,)."""
-    n = len(fitted)
-    everything = [one.atoms for one in (*fitted, *tested)]
-    found = {s for atoms in everything[n:] for s in atoms.symbols}
-    number = classes(invariants(everything, tuple(sorted(found | set(elements)))))
-    return np.isin(number[n:], number[:n])
 
 
 def _factors(weights: Mapping[str, float]) -> tuple[Sequence[float], Sequence[float]]:
@@ -271,26 +239,20 @@ def _check_groups(groups: Mapping[str, GroupWeight], structures: Sequence[Struct
             )
 
 
-def _with_crystal(result: Fitted) -> Fitted:
-    """Add the crystal that scans refer to, or say on the card why there is none."""
-    try:
-        changed = replace(result.potential, crystal=ground_crystal(result.potential))
-    except (RuntimeError, ValueError) as error:
-        changed = replace(result.potential, info={"crystal": str(error)})
-    return replace(result, potential=changed)
-
-
-def _with_card(result: Fitted) -> Potential:
+def _with_card(result: Fitted, no_crystal: str) -> Potential:
     """Potential with what a reader should know of it."""
-    energy = result.energy
-    card = {
-        "training_structures": energy.n_structures,
-        "copies_left_out": energy.n_copies,
-        "reference_energies": energy.reference,
-        "weights": dict(energy.best.factors),
-        "effective_parameters": round(energy.effective_parameters, 1),
-        "train": result.train.summary(),
-        "test": result.test.summary(),
-        "test_structures_copied_from_training": result.leaked,
-    }
-    return replace(result.potential, info={**card, **result.potential.info})
+    card: dict[str, Any] = {"test_structures_copied_from_training": result.leaked}
+    if (energy := result.energy) is not None:
+        card |= {
+            "training_structures": energy.n_structures,
+            "copies_left_out": energy.n_copies,
+            "reference_energies": energy.reference,
+            "weights": dict(energy.best.factors),
+            "effective_parameters": round(energy.effective_parameters, 1),
+        }
+    if (entropy := result.entropy) is not None:
+        card["entropy_training_structures"] = entropy.n_structures
+    if no_crystal:
+        card["crystal"] = no_crystal
+    card |= {"train": result.train.summary(), "test": result.test.summary()}
+    return replace(result.potential, info=card)

@@ -1,5 +1,8 @@
 """The crystal of an element as a potential has it: what defects and vibrations are counted from."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,10 @@ from ase.optimize import BFGS
 from thiry_calc import ThiryCalculator
 from thiry_calc.crystals import crystal_of_box
 from thiry_calc.defects import supercell
+from thiry_calc.descriptors import Combined
 from thiry_calc.potential import Crystal, Potential
 from training.crystal import hbar_omega
+from training.entropy_fit import BulkCrystal, EntropyFit
 
 _SITES = {"bcc": 2, "fcc": 4, "diamond": 8}  # per cubic cell
 _STEPS = 300
@@ -77,30 +82,84 @@ def lattice_constants(unit: Atoms, lattice: str) -> tuple[float, float | None]:
     return float((unit.get_volume() / len(unit) * _SITES[lattice]) ** (1 / 3)), None
 
 
-def ground_crystal(potential: Potential) -> Crystal | None:
-    """Crystal that scans and free energies of a potential refer to.
+def chosen_crystal(
+    given: Mapping[str, Any] | None, elements: tuple[str, ...], energy: Potential | None
+) -> tuple[BulkCrystal | None, str]:
+    """Crystal that scans and entropies of a potential refer to.
 
     Parameters
     ----------
-    potential : Potential
-        With an energy.
+    given : mapping, optional
+        Its "lattice" and "a0" (Å).
+    elements : tuple of str
+    energy : Potential, optional
+        Tells the crystal at zero pressure where it is not given.
 
     Returns
     -------
-    Crystal or None
-        None for several elements, and for elements that are neither bcc nor fcc.
-
-    Raises
-    ------
-    RuntimeError, ValueError
-        When the crystal does not hold, or has unstable phonons.
+    crystal : BulkCrystal or None
+        None for several elements, for elements that are neither bcc nor fcc, and when the
+        potential's crystal does not hold.
+    reason : str
+        Why there is none.
     """
-    element, calc = potential.elements[0], ThiryCalculator(potential, extrapolation_warning=False)
+    if len(elements) > 1:
+        return None, "only single elements have one"
+    element = elements[0]
+    if given is not None:
+        return BulkCrystal(element, given["lattice"], given["a0"]), ""
     lattice = usual_lattice(element)
-    if len(potential.elements) > 1 or lattice not in ("bcc", "fcc"):
-        return None
-    a0, _ = lattice_constants(relaxed_unit(element, calc), lattice)
-    size = int(np.ceil(4 * potential.cutoff / a0))  # Hessians reach two cutoffs
-    perfect = supercell(a0, size, element, lattice)
-    box = crystal_of_box(perfect, lattice, a0, element)
-    return Crystal(lattice, a0, {element: hbar_omega(box, calc)})
+    if lattice not in ("bcc", "fcc"):
+        return None, f"{element} is usually neither bcc nor fcc; give a crystal"
+    if energy is None:
+        return None, "no energy is fitted that would tell it; give a crystal"
+    calc = ThiryCalculator(energy, extrapolation_warning=False)
+    try:
+        unit = relaxed_unit(element, calc)
+    except RuntimeError as error:
+        return None, str(error)
+    return BulkCrystal(element, lattice, lattice_constants(unit, lattice)[0]), ""
+
+
+def assembled(
+    name: str,
+    elements: tuple[str, ...],
+    energy: Potential | None,
+    entropy: EntropyFit | None,
+    bulk_crystal: BulkCrystal | None,
+) -> Potential:
+    """One potential of an energy and an entropy, and of the crystal's mean frequency.
+
+    Parameters
+    ----------
+    name : str
+    elements : tuple of str
+    energy : Potential, optional
+    entropy : EntropyFit, optional
+    bulk_crystal : BulkCrystal, optional
+
+    Returns
+    -------
+    Potential
+        Without a crystal where that is unstable, or no energy tells its frequencies.
+    """
+    parts = [] if energy is None else list(energy.descriptor.parts)
+    targets = {} if energy is None else dict(energy.targets)
+    if entropy is not None:
+        parts += [part for part in entropy.descriptor.parts if part not in parts]
+        own = tuple(parts.index(part) for part in entropy.descriptor.parts)
+        targets["entropy"] = replace(entropy.target, parts=own)
+    crystal = None
+    if energy is not None and bulk_crystal is not None:
+        with suppress(ValueError):  # unstable phonons
+            crystal = _with_frequency(bulk_crystal, energy)
+    return Potential(name, elements, Combined(tuple(parts)), targets, crystal)
+
+
+def _with_frequency(crystal: BulkCrystal, energy: Potential) -> Crystal:
+    """Crystal and its ħω̄, from the Hessian of a cell four cutoffs wide: two are its range."""
+    size = int(np.ceil(4 * energy.cutoff / crystal.a0))
+    perfect = supercell(crystal.a0, size, crystal.element, crystal.lattice)
+    box = crystal_of_box(perfect, crystal.lattice, crystal.a0, crystal.element)
+    calc = ThiryCalculator(energy, extrapolation_warning=False)
+    return Crystal(crystal.lattice, crystal.a0, {crystal.element: hbar_omega(box, calc)})

@@ -10,8 +10,9 @@ from thiry_calc import ThiryCalculator
 from thiry_calc.descriptors import ACE, ZBL
 from thiry_calc.neighbors import neighbors_of
 from training.dataset import Structure
-from training.energy_fit import FOLDS, deal, fit_energy, penalty_groups
+from training.energy_fit import FOLDS, fit_energy
 from training.executors import make_executor
+from training.folds import deal, penalty_groups
 
 SMALL, LARGE = ACE(4.5, (4, 3)), ACE(4.5, (8, 7, 6))
 

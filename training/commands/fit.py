@@ -5,6 +5,7 @@ import json
 
 from training.commands.workers import add_worker_arguments, chosen_executor
 from training.energy_fit import Fit
+from training.entropy_fit import EntropyFit
 from training.fit_config import read_fit_config
 from training.fitting import Fitted, fit
 
@@ -25,11 +26,13 @@ def run(args: argparse.Namespace) -> int:
             config.train,
             config.model,
             test=config.test,
+            targets=config.targets,
             preset=config.preset or "",
             descriptors=config.descriptors,
             r_cut=config.r_cut,
             e0=config.e0,
             zbl=config.zbl,
+            crystal=config.crystal,
             weights=config.weights,
             groups=config.groups,
             keys=config.keys,
@@ -51,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(result: Fitted) -> None:
     print(result.potential)
-    print(_tried(result.energy))
+    if result.energy is not None:
+        print(_tried(result.energy))
+    if result.entropy is not None:
+        print(_tried_entropies(result.entropy))
     for title, table in result.test.tables().items():
         print(f"\ntest, {title}\n{table}")
     if result.leaked:
@@ -67,4 +73,12 @@ def _tried(energy: Fit) -> str:
             f"{descriptor.cutoff:6.2f} {f['energy']:7g}/{f['stress']:<6g}"
             f"{e.get('energy', float('nan')):24.4f}{e.get('forces', float('nan')):16.4f}{mark}"
         )
+    return "\n".join(lines)
+
+
+def _tried_entropies(entropy: EntropyFit) -> str:
+    lines = ["cutoff   left out: formation entropy (k_B)"]
+    for descriptor, rmse in entropy.choices:
+        mark = "  <- chosen" if descriptor == entropy.descriptor else ""
+        lines.append(f"{descriptor.cutoff:6.2f}{rmse:34.4f}{mark}")
     return "\n".join(lines)
