@@ -15,10 +15,9 @@ from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from thiry_calc.linear import TSQR, ridge
-from thiry_calc.linear.validate import left_out
+from thiry_calc.linear import TSQR
 from training.regression import bayesian_ridge
 from training.rows import KINDS
 
@@ -27,6 +26,7 @@ Array = NDArray[np.float64]
 ENERGY_FACTORS = (3.0, 10.0, 30.0, 100.0, 300.0)
 STRESS_FACTORS = (0.1, 0.01, 0.0)  # in units of that of energies
 _START, _SLACK = 30.0, 0.02
+_LOST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -101,22 +101,73 @@ def weigh(
     if not rows["stress"]:
         stress_factors = (0.0,)
     total = {kind: reduce(add, (fold[kind] for fold in folds)) for kind in KINDS}
-    start = bayesian_ridge(joined(total, _factors(_START, stress_factors[0])), groups, False)
-    penalty = start.penalty
+    middling = joined(total, _factors(_START, stress_factors[0]))
+    penalty = bayesian_ridge(middling, groups, False).penalty
     assert penalty is not None
-    grid = list(product(energy_factors, stress_factors))
+    normal = _NormalEquations.build(folds, middling, penalty)
     choices = []
-    for energy, stress in tqdm(grid, desc="weights", leave=False, disable=None):
+    for energy, stress in product(energy_factors, stress_factors):
         factors = _factors(energy, stress)
-        parts = [joined(fold, factors) for fold in folds]
-        squares = dict.fromkeys(KINDS, 0.0)
-        for k, rest in left_out(parts):
-            w = ridge(rest, penalty, covariance=False).coefficients
-            for kind in KINDS:
-                squares[kind] += float(folds[k][kind].rss(w))
+        squares = normal.left_out(factors)
         rmse = {kind: float(np.sqrt(squares[kind] / n)) for kind, n in rows.items() if n}
         choices.append(Choice(factors, rmse))
     return choices
+
+
+@dataclass(frozen=True, eq=False)
+class _NormalEquations:
+    """Ridge problems of all folds and weights, in a basis where they are well conditioned.
+
+    With RᵀR = XᵀX + Λ of middling weights and u = Rw, any other weights change a unit matrix by
+    their ratios alone: Cholesky factors are as exact as a QR decomposition there, and ten times
+    faster.
+
+    Attributes
+    ----------
+    penalty : ndarray, shape (K, K)
+        R⁻ᵀ Λ R⁻¹.
+    gram : sequence of mapping of str to ndarray, shape (K + 1, K + 1)
+        Of each fold and kind, of the rows [X R⁻¹, y].
+    """
+
+    penalty: Array
+    gram: Sequence[Mapping[str, Array]]
+
+    @classmethod
+    def build(
+        cls, folds: Sequence[Mapping[str, TSQR]], middling: TSQR, penalty: Array
+    ) -> "_NormalEquations":
+        k = len(penalty)
+        stacked = np.vstack([middling.factor()[:k, :k], np.diag(np.sqrt(penalty))])
+        R: Array = np.asarray(np.linalg.qr(stacked, mode="r"), dtype=np.float64)
+        lost = np.abs(np.diag(R)) < _LOST * np.abs(R).max(axis=0)  # features that are all zero
+        R[np.diag_indices(k)] = np.where(lost, 1.0, np.diag(R))
+        inverse = solve_triangular(R, np.eye(k))
+
+        def gram(stats: TSQR) -> Array:
+            triangle = stats.factor()
+            rows = np.column_stack([triangle[:, :k] @ inverse, triangle[:, k]])
+            out: Array = rows.T @ rows
+            return out
+
+        grams = [{kind: gram(fold[kind]) for kind in KINDS if fold[kind].n} for fold in folds]
+        return cls(inverse.T @ (penalty[:, None] * inverse), grams)
+
+    def left_out(self, factors: Mapping[str, float]) -> dict[str, float]:
+        """Return the sum of squared errors by kind, each fold by a fit of the others."""
+        weighted = [
+            np.sum([factors.get(kind, 1.0) ** 2 * one for kind, one in fold.items()], axis=0)
+            for fold in self.gram
+        ]
+        total = np.sum(weighted, axis=0)
+        squares = dict.fromkeys(KINDS, 0.0)
+        for fold, own in zip(self.gram, weighted, strict=True):
+            rest = total - own
+            factor = cho_factor(rest[:-1, :-1] + self.penalty)
+            u = np.append(cho_solve(factor, rest[:-1, -1]), -1.0)
+            for kind, one in fold.items():
+                squares[kind] += max(float(u @ one @ u), 0.0)
+        return squares
 
 
 def _factors(energy: float, stress: float) -> dict[str, float]:

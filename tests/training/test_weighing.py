@@ -3,18 +3,21 @@
 import numpy as np
 import pytest
 
-from thiry_calc.linear import TSQR
+from thiry_calc.linear import TSQR, ridge
+from training.regression import bayesian_ridge
 from training.weighing import best_choice, joined, weigh
 
 K, KINDS = 12, ("energy", "forces", "stress")
 
 
-def _folds(rng, w, noise, rows):
+def _folds(rng, w, noise, rows, mixing=1.0):
+    """Three folds; with little mixing, features differ by that much."""
+    mixer = mixing * np.eye(K) + (1 - mixing) / K
     folds = []
     for _ in range(3):
         fold = {}
         for kind in KINDS:
-            X = rng.normal(size=(rows[kind], K))
+            X = rng.normal(size=(rows[kind], K)) @ mixer
             y = X @ w + noise[kind] * rng.standard_normal(rows[kind])
             fold[kind] = TSQR(K).update(X, y)
         fold["core"] = TSQR(K)
@@ -38,18 +41,27 @@ def test_exact_energies_count_more_than_noisy_ones():
     assert best[0].factors["energy"] > 3 * best[1].factors["energy"]
 
 
-def test_rows_left_out_are_those_of_the_fold():
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+def test_rows_left_out_are_those_of_the_fold(scale):
+    """Against fits of the other folds by QR decompositions, nearly collinear features too."""
     rng = np.random.default_rng(1)
-    w, rows = rng.normal(size=K), {"energy": 30, "forces": 90, "stress": 0}
-    folds = _folds(rng, w, dict.fromkeys(KINDS, 0.1), rows)
-    choice = weigh(folds, np.zeros(K, dtype=int), [10.0])[0]
-    squares = 0.0
-    for k in range(3):  # nearly unpenalised: least squares of the other two folds
-        rest = [joined(fold, choice.factors) for j, fold in enumerate(folds) if j != k]
-        both = rest[0] + rest[1]
-        squares += folds[k]["forces"].rss(np.linalg.solve(both.R, both.Qty[:, 0]))
-    assert choice.rmse["forces"] == pytest.approx(np.sqrt(squares / 270), rel=1e-2)
-    assert set(choice.rmse) == {"energy", "forces"}
+    w, rows = rng.normal(size=K), {"energy": 30, "forces": 90, "stress": 24}
+    folds = _folds(rng, w, dict.fromkeys(KINDS, 0.1), rows, mixing=scale)
+    groups = np.zeros(K, dtype=int)
+    found = weigh(folds, groups, [3.0, 30.0, 300.0], [0.1, 0.0])
+    total = {k: folds[0][k] + folds[1][k] + folds[2][k] for k in (*KINDS, "core")}
+    middling = {"energy": 30.0, "forces": 1.0, "stress": 3.0}
+    penalty = bayesian_ridge(joined(total, middling), groups, False).penalty
+    assert len(found) == 6
+    for choice in found:
+        squares = dict.fromkeys(KINDS, 0.0)
+        for k, fold in enumerate(folds):
+            rest = [joined(other, choice.factors) for j, other in enumerate(folds) if j != k]
+            fitted = ridge(rest[0] + rest[1], penalty).coefficients
+            for kind in KINDS:
+                squares[kind] += float(fold[kind].rss(fitted))
+        for kind, n in rows.items():
+            assert choice.rmse[kind] == pytest.approx(np.sqrt(squares[kind] / (3 * n)), rel=1e-7)
 
 
 def test_energies_alone_need_no_choice():
