@@ -21,10 +21,10 @@ from training.copies import classes, invariants
 from training.dataset import Structure
 from training.error_bars import calibrated_by_folds
 from training.folds import deal, penalty_groups
-from training.free_atoms import E0, Method, free_atom_energies, is_free_atom
+from training.free_atoms import E0, Method, free_atom_energies, is_free_atom, usual_energies
 from training.learning import Learning, learning_curve
 from training.regression import bayesian_ridge, largest_leverage
-from training.rows import FORCE_SCALE, KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
+from training.rows import KINDS, SCALES, Baseline, GroupWeight, RowMaker, fold_statistics
 from training.unit_checks import check_energies, check_units
 from training.weighing import (
     ENERGY_FACTORS,
@@ -129,13 +129,14 @@ def fit_energy(
     check_energies(distinct, elements)
     check_units(distinct, elements)
     used = [one for one in distinct if method != "fit" or not is_free_atom(one)]
+    usual = usual_energies(used, elements)
     dealt = deal([one.group for one in used], FOLDS * BLOCKS_PER_FOLD, seed)
     tried: list[_Candidate] = []
     for descriptor in descriptors:
         whole = _with_constant(descriptor, elements, method)
         zero = np.zeros((len(elements), whole.n_features))
-        baseline = Baseline(elements, energies, zero, core)
-        maker = RowMaker(whole, baseline, FORCE_SCALE, groups)
+        baseline = Baseline(elements, energies, zero, core, usual)
+        maker = RowMaker(whole, baseline, SCALES, groups)
         blocks = fold_statistics(used, dealt, maker, executor, folder)
         choices = weigh(_merged(blocks), penalty_groups(whole), energy_factors, stress_factors)
         tried += [_Candidate(whole, baseline, blocks, choice) for choice in choices]

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 Method = Literal["given", "isolated", "fit"]
 E0 = Mapping[str, float] | Literal["fit", "isolated"] | None
 
+_ITERATIONS = 30
 _ALONE = 5.0  # Å: a single atom without a neighbour (or image) within is free
 
 
@@ -72,11 +73,41 @@ def free_atom_energies(
 
 
 def _fitted(structures: Sequence[Structure], elements: tuple[str, ...]) -> Array:
+    return _least_squares(*_per_atom(structures, elements))
+
+
+def _least_squares(rows: Array, values: Array) -> Array:
+    return np.asarray(np.linalg.lstsq(rows, values)[0], dtype=np.float64)
+
+
+def usual_energies(structures: Sequence[Structure], elements: tuple[str, ...]) -> Array:
+    """Usual energies of an atom of each element: of least absolute deviations.
+
+    Parameters
+    ----------
+    structures : sequence of Structure
+        Those without an energy are left out.
+    elements : tuple of str
+
+    Returns
+    -------
+    ndarray, shape (S,)
+        eV; half the structures of an element alone are above.
+    """
+    shares, energies = _per_atom([one for one in structures if one.energy is not None], elements)
+    weights: Array = np.ones(len(energies))
+    found: Array = np.zeros(len(elements))
+    for _ in range(_ITERATIONS):
+        found = _least_squares(shares * weights[:, None], energies * weights)
+        weights = 1 / np.sqrt(np.abs(energies - shares @ found) + 1e-6)
+    return found
+
+
+def _per_atom(structures: Sequence[Structure], elements: tuple[str, ...]) -> tuple[Array, Array]:
+    """Share of each element (n, S), and energy per atom (n,)."""
     if not structures:
         raise ValueError("no structure has an energy; a potential cannot be fitted without")
     symbols = [np.array(one.atoms.get_chemical_symbols()) for one in structures]
-    counts = np.array([[np.count_nonzero(s == e) for e in elements] for s in symbols], dtype=float)
-    per_atom = 1 / counts.sum(axis=1)
-    energies = np.array([one.energy for one in structures], dtype=float)
-    fitted: Array = np.linalg.lstsq(counts * per_atom[:, None], energies * per_atom)[0]
-    return fitted
+    shares = np.array([[np.mean(s == e) for e in elements] for s in symbols], dtype=float)
+    energies = np.array([float(one.energy or 0.0) for one in structures])
+    return shares, energies / [len(one.atoms) for one in structures]

@@ -1,14 +1,15 @@
 """From labelled structures to statistics of weighted rows, one kind of label at a time.
 
-    energy   x = (Σ_i φ_i − Σ_s N_s φ_s) / √N,    y = (E − Σ_s N_s E_s) / √N
-    forces   x = −w_i ∂(Σ_k φ_k)/∂R_i,            y = w_i F_i,    w_i = 1/√(1 + (|F_i|/F_0)²)
-    stress   x = ∂(Σ_i φ_i)/∂ε / √N,              y = V σ / √N
+    energy   x = (Σ_i φ_i − Σ_s N_s φ_s) w / √N,    y = (E − Σ_s N_s E_s) w / √N
+    forces   x = −w ∂(Σ_k φ_k)/∂R_i,                y = w F_i
+    stress   x = w ∂(Σ_i φ_i)/∂ε / √N,              y = w V σ / √N
 
 with φ_s, E_s of a reference environment of each element s: errors of extensive quantities grow as
-√N, and large forces are wanted to a fraction of themselves. Times the weight of the structure's
-group. A repulsive core takes its part off every y, not off the F of w_i, and has rows of its own
-(`training.collisions`). The kinds stay apart, so that one pass over the structures serves any
-weights of energy, forces and stress, and so do the folds of a cross-validation.
+√N. What is large is wanted to a fraction of itself, w = 1/√(1 + (size/scale)²), size being the
+energy per atom above the usual one, |F_i|, or the largest component of V σ per atom. Times the
+weight of the structure's group. A repulsive core takes its part off every y, not off these sizes,
+and has rows of its own (`training.collisions`). The kinds stay apart, so that one pass over the
+structures serves any weights of energy, forces and stress, and so do the folds of a validation.
 
 Structures are dealt into shards, whose triangles are kept in files: a killed run resumes, memory is
 a few (K+1)² per worker whatever the amount of data, and sums in the order of the shards do not
@@ -37,8 +38,7 @@ from training.kept import kept_arrays
 Array = NDArray[np.float64]
 
 KINDS = ("energy", "forces", "stress", "core")
-FORCE_SCALE = 10.0  # eV/Å: larger forces are wanted to a tenth of themselves at the same weight
-_VERSION = 2
+_VERSION = 3
 _SHARD_ATOMS, _MOST_SHARDS = 2000, 64
 
 
@@ -54,12 +54,22 @@ class Baseline:
     features : ndarray, shape (S, K)
         φ_s; zeros for free atoms.
     core : ZBL or None
+    usual : ndarray, shape (S,), optional
+        Usual energies of an atom of each element, eV; without them none is above.
     """
 
     elements: tuple[str, ...]
     energies: Array
     features: Array
     core: ZBL | None = None
+    usual: Array | None = None
+
+    def excess(self, structure: Structure) -> float:
+        """Energy per atom above the usual one, eV; 0 below."""
+        if self.usual is None or structure.energy is None:
+            return 0.0
+        usual = float(self.counts(structure.atoms) @ self.usual)
+        return max((structure.energy - usual) / len(structure.atoms), 0.0)
 
     def counts(self, atoms: Atoms) -> NDArray[np.int64]:
         """N_s of a structure, shape (S,)."""
@@ -112,6 +122,28 @@ class GroupWeight:
     stress: float = 1.0
 
 
+@dataclass(frozen=True)
+class Scales:
+    """From what size on rows count less, to be wanted to a fraction of themselves.
+
+    Attributes
+    ----------
+    energy : float
+        eV per atom above the usual energy.
+    force : float
+        eV/Å.
+    virial : float
+        eV per atom.
+    """
+
+    energy: float = float("inf")
+    force: float = float("inf")
+    virial: float = float("inf")
+
+
+SCALES = Scales(energy=1.0, force=10.0, virial=10.0)
+
+
 @dataclass(frozen=True, eq=False)
 class RowMaker:
     """How rows are made; everything that a shard's file depends on but its structures.
@@ -120,15 +152,15 @@ class RowMaker:
     ----------
     descriptor : Descriptor
     baseline : Baseline
-    force_scale : float
-        F_0, eV/Å; infinite for equal weights.
+    scales : Scales
+        Equal weights by default.
     weights : mapping of str to GroupWeight
         Groups that differ from the usual 1.
     """
 
     descriptor: Descriptor
     baseline: Baseline
-    force_scale: float = float("inf")
+    scales: Scales = Scales()
     weights: Mapping[str, GroupWeight] = field(default_factory=dict)
 
     def statistics(self, structures: Sequence[Structure]) -> dict[str, TSQR]:
@@ -148,16 +180,19 @@ class RowMaker:
             total, force_rows, strain_rows = self.descriptor.push(nl)
         root = np.sqrt(len(one.atoms))
         if forces is not None:
-            size = np.linalg.norm(forces, axis=1) / self.force_scale
+            size = np.linalg.norm(forces, axis=1) / self.scales.force
             factors = np.repeat(weight.forces / np.hypot(1.0, size), 3)
             out["forces"].update(force_rows, self.baseline.learned_forces(one), factors)
         if stress is not None:
             virial = self.baseline.learned_virial(one)
-            out["stress"].update(strain_rows, virial, np.full(6, weight.stress / root))
+            size = np.abs(stress).max() * one.atoms.get_volume() / len(one.atoms)
+            factor = weight.stress / np.hypot(1.0, size / self.scales.virial)
+            out["stress"].update(strain_rows, virial, np.full(6, factor / root))
         if one.energy is not None and weight.energy > 0:
             x = self.baseline.centered(total, one.atoms)
             y = self.baseline.learned_energy(one)
-            out["energy"].update(x[None], [y], [weight.energy / root])
+            factor = weight.energy / np.hypot(1.0, self.baseline.excess(one) / self.scales.energy)
+            out["energy"].update(x[None], [y], [factor / root])
             self._collide(one.atoms, y, out["core"])
 
     def _collide(self, atoms: Atoms, learned: float, out: TSQR) -> None:
@@ -174,11 +209,12 @@ class RowMaker:
     def key(self, structures: Sequence[Structure]) -> str:
         """Digest of all that the statistics of some structures depend on."""
         digest = hashlib.sha256()
-        header = [_VERSION, self.descriptor.to_dict(), self.force_scale, self.baseline.elements]
+        header = [_VERSION, self.descriptor.to_dict(), vars(self.scales), self.baseline.elements]
         header += [None if self.baseline.core is None else self.baseline.core.to_dict()]
         header += [sorted((g, vars(w)) for g, w in self.weights.items())]
         digest.update(json.dumps(header, sort_keys=True).encode())
         digest.update(self.baseline.energies.tobytes() + self.baseline.features.tobytes())
+        digest.update(b"-" if self.baseline.usual is None else self.baseline.usual.tobytes())
         for one in structures:
             digest.update(json.dumps([one.group, one.energy, one.atoms.pbc.tolist()]).encode())
             for array in (one.atoms.numbers, one.atoms.positions, one.atoms.cell.array,

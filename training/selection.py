@@ -25,7 +25,7 @@ from tqdm import tqdm
 from thiry_calc.descriptors.base import species_of
 from thiry_calc.neighbors import neighbors_of
 from thiry_calc.potential import Potential
-from training.rows import FORCE_SCALE
+from training.rows import SCALES
 
 Array = NDArray[np.float64]
 
@@ -127,7 +127,7 @@ def weighted_rows(atoms: Atoms, potential: Potential) -> Array:
     species = species_of(nl, potential.elements)
     references = potential.target("energy").reference_features[species].sum(axis=0)
     predicted = (forces @ potential.weights("energy")).reshape(-1, 3)
-    size = np.linalg.norm(predicted, axis=1) / FORCE_SCALE
+    size = np.linalg.norm(predicted, axis=1) / SCALES.force
     root = np.sqrt(len(atoms))
     rows = [
         (weights["energy"] / root * (total[columns] - references))[None],

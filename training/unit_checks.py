@@ -18,6 +18,7 @@ from thiry_calc.linear import TSQR, ridge
 from thiry_calc.linear.validate import left_out
 from thiry_calc.neighbors import neighbors_of
 from training.dataset import Structure
+from training.free_atoms import usual_energies
 from training.presets import cluster_expansion, nearest_distance
 from training.rows import Baseline, RowMaker
 
@@ -147,28 +148,16 @@ def check_energies(structures: Sequence[Structure], elements: tuple[str, ...]) -
     known = [one for one in structures if one.energy is not None and len(one.atoms) > 1]
     if len(known) < 3:
         return
-    shares = np.array(
-        [[np.mean(np.array(one.atoms.symbols) == e) for e in elements] for one in known]
-    )
-    energies = np.array([float(one.energy or 0.0) / len(one.atoms) for one in known])
-    typical = shares @ _least_deviations(shares, energies)
-    for one, energy, usual in zip(known, energies, typical, strict=True):
+    by_element = dict(zip(elements, usual_energies(known, elements), strict=True))
+    for one in known:
+        energy = float(one.energy or 0.0) / len(one.atoms)
+        usual = float(np.mean([by_element[symbol] for symbol in one.atoms.symbols]))
         for name, factor in _ENERGY_UNITS.items():
             if abs(energy * factor / usual - 1) < _SAME and _is_dense(one, known):
                 raise ValueError(
                     f"{one.source}: the energy is {energy:.6g} eV per atom where {usual:.6g} is "
                     f"usual, as if in {name}; convert it to eV"
                 )
-
-
-def _least_deviations(shares: Array, energies: Array) -> Array:
-    """Energies of elements of least absolute deviations, by reweighted least squares."""
-    weights, found = np.ones(len(energies)), np.zeros(shares.shape[1], dtype=np.float64)
-    for _ in range(30):
-        rows = shares * weights[:, None]
-        found = np.asarray(np.linalg.lstsq(rows, energies * weights)[0], dtype=np.float64)
-        weights = 1 / np.sqrt(np.abs(energies - shares @ found) + 1e-6)
-    return found
 
 
 def _is_dense(one: Structure, others: Sequence[Structure]) -> bool:

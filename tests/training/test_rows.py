@@ -11,7 +11,7 @@ from thiry_calc.neighbors import neighbors_of
 from training.collisions import collide
 from training.dataset import Structure
 from training.executors import make_executor
-from training.rows import KINDS, Baseline, GroupWeight, RowMaker, fold_statistics
+from training.rows import KINDS, Baseline, GroupWeight, RowMaker, Scales, fold_statistics
 
 ELEMENTS = ("Fe", "W")
 DESCRIPTOR = Combined((OneBody(ELEMENTS), Pair(4.0, 3, ELEMENTS)))
@@ -61,7 +61,7 @@ def _by_hand(structures, w):
 @pytest.fixture
 def maker():
     weights = {"group1": GroupWeight(energy=2.0, stress=0.0)}
-    return RowMaker(DESCRIPTOR, BASELINE, force_scale=2.0, weights=weights)
+    return RowMaker(DESCRIPTOR, BASELINE, Scales(force=2.0), weights=weights)
 
 
 def test_statistics_are_those_of_the_rows(maker):
@@ -166,3 +166,26 @@ def test_a_lone_atom_meets_its_image_at_most(cell, rows):
     one = Structure(Atoms("Fe", cell=[cell] * 3, pbc=True), -8.0, None, None, "all", "frame 0")
     maker = RowMaker(DESCRIPTOR, replace(BASELINE, core=ZBL(1.0, 2.0)))
     assert maker.statistics([one])["core"].n == rows
+
+
+def test_what_is_large_is_wanted_to_a_fraction():
+    usual = np.array([-8.5, -12.5])
+    structures = _structures(6)
+    maker = RowMaker(
+        DESCRIPTOR, replace(BASELINE, usual=usual), Scales(energy=0.5, force=2.0, virial=3.0)
+    )
+    found, plain = maker.statistics(structures), RowMaker(DESCRIPTOR, BASELINE)
+    w = np.random.default_rng(0).normal(size=K)
+    rss = dict.fromkeys(("energy", "stress"), 0.0)
+    for one in structures:
+        n, symbols = len(one.atoms), one.atoms.get_chemical_symbols()
+        own = plain.statistics([one])
+        if one.energy is not None:
+            above = (one.energy + 8.5 * symbols.count("Fe") + 12.5 * symbols.count("W")) / n
+            assert above > 1  # eV: all are far above the usual energy
+            rss["energy"] += own["energy"].rss(w) / (1 + (above / 0.5) ** 2)
+        if one.stress is not None:
+            virial = np.abs(one.stress).max() * one.atoms.get_volume() / n
+            rss["stress"] += own["stress"].rss(w) / (1 + (virial / 3.0) ** 2)
+    for kind, expected in rss.items():
+        assert found[kind].rss(w) == pytest.approx(expected, rel=1e-10)
