@@ -15,6 +15,7 @@ from concurrent.futures import Executor, as_completed
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from thiry_calc.defects import STANDARD, build
@@ -30,7 +31,11 @@ __all__ = ["generate", "load_database"]
 
 
 def generate(
-    recipe: Recipe, executor: Executor, folder: Path | None = None, as_it_stands: bool = False
+    recipe: Recipe,
+    executor: Executor,
+    folder: Path | None = None,
+    as_it_stands: bool = False,
+    attempts: int | None = None,
 ) -> dict[str, Any]:
     """Make a database, or complete one.
 
@@ -43,6 +48,9 @@ def generate(
         Instead of the recipe's.
     as_it_stands : bool
         Make no more attempts: sort out the shards that are there. A later run goes on.
+    attempts : int, optional
+        Stop after the shards that hold the first so many, a fair sample of all families: the same
+        database whenever it is made.
 
     Returns
     -------
@@ -62,6 +70,8 @@ def generate(
     bulk_of(recipe, recipe.sizes[0])  # fails here, in one sentence, rather than in every worker
     raw.mkdir(parents=True, exist_ok=True)
     shards = plan(recipe)
+    if attempts is not None:
+        shards = _first(shards, recipe, attempts)
     if as_it_stands:
         shards = [s for s in shards if (raw / f"{s.name}.npz").exists()]
     _make_missing(recipe, executor, shards, raw)
@@ -78,8 +88,7 @@ def generate(
 def _make_missing(recipe: Recipe, executor: Executor, shards: list[Shard], raw: Path) -> None:
     paths = {s.name: raw / f"{s.name}.npz" for s in shards}
     missing = [s for s in shards if not paths[s.name].exists()]
-    # all families advance alike, so that a run that is cut short leaves a fair sample
-    missing.sort(key=lambda s: s.stop / recipe.families[s.family].count)
+    missing = _in_order(missing, recipe)
     total = sum(s.stop - s.start for s in shards)
     done = total - sum(s.stop - s.start for s in missing)
     with tqdm(total=total, initial=done, unit="conf", file=sys.stderr) as progress:
@@ -92,6 +101,19 @@ def _make_missing(recipe: Recipe, executor: Executor, shards: list[Shard], raw: 
             for future in futures:
                 future.cancel()
             raise
+
+
+def _in_order(shards: list[Shard], recipe: Recipe) -> list[Shard]:
+    """All families advance alike, so that a run that is cut short leaves a fair sample."""
+    return sorted(shards, key=lambda s: s.stop / recipe.families[s.family].count)
+
+
+def _first(shards: list[Shard], recipe: Recipe, attempts: int) -> list[Shard]:
+    """Shards of the first so many attempts, in the order of the recipe."""
+    ordered = _in_order(shards, recipe)
+    made = np.cumsum([s.stop - s.start for s in ordered])
+    names = {s.name for s in ordered[: int(np.searchsorted(made, attempts)) + 1]}
+    return [s for s in shards if s.name in names]
 
 
 def _standard_scan(recipe: Recipe, executor: Executor, raw: Path) -> list[Attempt]:

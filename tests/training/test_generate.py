@@ -203,6 +203,20 @@ def test_an_unfinished_run_gives_a_database_as_it_stands(database, tmp_path):
     assert set(contents(copy)) < set(contents(database[0]))
 
 
+def test_the_first_attempts_are_a_fair_sample_and_always_the_same(database, tmp_path):
+    fresh, copy = tmp_path / "fresh", tmp_path / "copy"
+    shutil.copytree(database[0], copy)
+    with make_executor(0) as executor:
+        summary = generate(recipe(), executor, fresh, attempts=6)
+        assert generate(recipe(), executor, copy, attempts=6) == summary
+    assert (summary["planned"], summary["attempts"]) == (15, 6)
+    # shards of two: half of each family of four, and of the three strained ones
+    assert [f["attempts"] for f in summary["families"]] == [2, 2, 0, 2, 0]
+    assert contents(fresh) == contents(copy)
+    with make_executor(0) as executor:
+        assert generate(recipe(), executor, fresh) == database[1]
+
+
 def test_names_of_shards_follow_what_decides_their_contents():
     base = recipe()
     names = [s.name for s in plan(base)]

@@ -19,13 +19,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make no more attempts: write the database of those made so far",
     )
+    parser.add_argument(
+        "--attempts",
+        type=int,
+        metavar="N",
+        help="stop after the first N attempts, a fair sample of all families",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Generate and print the summary."""
     recipe = read_recipe(args.config)
+    if args.attempts is not None and args.attempts < 1:
+        raise ValueError(f"--attempts is {args.attempts}; give a positive number")
     with chosen_executor(args) as executor:
-        summary = generate(recipe, executor, as_it_stands=args.as_it_stands)
+        summary = generate(recipe, executor, as_it_stands=args.as_it_stands, attempts=args.attempts)
     if args.json:
         print(json.dumps(summary, indent=1, ensure_ascii=False))
         return 0
