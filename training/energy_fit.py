@@ -58,6 +58,9 @@ class Fit:
     n_structures, n_copies : int
         Fitted, and left out as copies of others.
     effective_parameters : float
+    rank : int
+    condition : float
+        Of the weighted rows.
     """
 
     potential: Potential
@@ -68,6 +71,8 @@ class Fit:
     n_structures: int
     n_copies: int
     effective_parameters: float
+    rank: int
+    condition: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,26 +136,31 @@ def fit_energy(
     used = [one for one in distinct if method != "fit" or not is_free_atom(one)]
     usual = usual_energies(used, elements)
     dealt = deal([one.group for one in used], FOLDS * BLOCKS_PER_FOLD, seed)
-    tried: list[_Candidate] = []
+    best: _Candidate | None = None
+    choices: list[tuple[Combined, Choice]] = []
     for descriptor in descriptors:
         whole = _with_constant(descriptor, elements, method)
         zero = np.zeros((len(elements), whole.n_features))
         baseline = Baseline(elements, energies, zero, core, usual)
         maker = RowMaker(whole, baseline, SCALES, groups)
         blocks = fold_statistics(used, dealt, maker, executor, folder)
-        choices = weigh(_merged(blocks), penalty_groups(whole), energy_factors, stress_factors)
-        tried += [_Candidate(whole, baseline, blocks, choice) for choice in choices]
-    best = tried[best_choice([candidate.choice for candidate in tried])]
+        tried = weigh(_merged(blocks), penalty_groups(whole), energy_factors, stress_factors)
+        choices += [(whole, choice) for choice in tried]
+        choice = tried[best_choice(tried)]
+        if best is None or choice.score < best.choice.score:  # the others' rows are let go
+            best = _Candidate(whole, baseline, blocks, choice)
+    assert best is not None
     model, potential = _solved(best, used, dealt // BLOCKS_PER_FOLD, name)
     return Fit(
         potential,
-        [(one.descriptor, one.choice) for one in tried],
+        choices,
         best.choice,
         learning_curve(best.blocks, BLOCKS_PER_FOLD, best.choice.factors, model, len(used)),
         method,
         len(used),
         len(structures) - len(distinct),
         model.effective_parameters,
+        *rank_and_condition(joined(_merged(best.blocks, len(best.blocks))[0], best.choice.factors)),
     )
 
 
@@ -161,12 +171,36 @@ def _distinct(structures: Sequence[Structure], elements: tuple[str, ...]) -> lis
     return [structures[int(k)] for k in np.sort(first)]
 
 
-def _merged(blocks: Sequence[Mapping[str, TSQR]]) -> list[dict[str, TSQR]]:
+def _merged(
+    blocks: Sequence[Mapping[str, TSQR]], size: int = BLOCKS_PER_FOLD
+) -> list[dict[str, TSQR]]:
     """Folds of some blocks each."""
     return [
-        {kind: reduce(add, (b[kind] for b in blocks[k : k + BLOCKS_PER_FOLD])) for kind in KINDS}
-        for k in range(0, len(blocks), BLOCKS_PER_FOLD)
+        {kind: reduce(add, (b[kind] for b in blocks[k : k + size])) for kind in KINDS}
+        for k in range(0, len(blocks), size)
     ]
+
+
+def rank_and_condition(stats: TSQR) -> tuple[int, float]:
+    """Rank and condition number of the weighted rows, features scaled to norm one.
+
+    Parameters
+    ----------
+    stats : TSQR
+        Of K features.
+
+    Returns
+    -------
+    rank : int
+        Singular values above K times the rounding of the largest.
+    condition : float
+        The largest over the smallest of these.
+    """
+    triangle = stats.factor()[:, : stats.n_features]
+    norms = np.linalg.norm(triangle, axis=0)
+    values = np.linalg.svd(triangle / np.where(norms > 0, norms, 1.0), compute_uv=False)
+    kept = values[values > stats.n_features * np.finfo(float).eps * values[0]]
+    return len(kept), float(kept[0] / kept[-1])
 
 
 def _solved(

@@ -249,6 +249,8 @@ def _with_card(result: Fitted, no_crystal: str) -> Potential:
             "reference_energies": energy.reference,
             "weights": dict(energy.best.factors),
             "effective_parameters": round(energy.effective_parameters, 1),
+            "rank": energy.rank,
+            "condition_number": float(f"{energy.condition:.3g}"),
         }
     if (entropy := result.entropy) is not None:
         card["entropy_training_structures"] = entropy.n_structures

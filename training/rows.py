@@ -18,6 +18,7 @@ depend on the number of workers.
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -252,6 +253,13 @@ def fold_statistics(
         for fold in range(int(folds.max()) + 1)
         for shard in _shards([structures[int(k)] for k in np.flatnonzero(folds == fold)])
     ]
+    memory = memory_per_worker([one.atoms for one in structures], maker.descriptor.n_features)
+    tqdm.write(
+        f"{sum(len(one.atoms) for one in structures)} atoms in {len(structures)} structures, "
+        f"{maker.descriptor.n_features} features, {len(shards)} shards: about "
+        f"{memory / 1e6:.0f} MB a worker",
+        file=sys.stderr,
+    )
     tasks = [executor.submit(_shard, folder, maker, shard) for _, shard in shards]
     out: list[dict[str, TSQR]] = []
     for (fold, _), task in zip(shards, tqdm(tasks, desc="rows", unit="shard"), strict=True):
@@ -261,6 +269,18 @@ def fold_statistics(
         else:
             out[fold] = {kind: out[fold][kind] + new[kind] for kind in KINDS}
     return out
+
+
+def memory_per_worker(structures: Sequence[Atoms], n_features: int) -> int:
+    """Bytes that a worker needs at most for rows and statistics.
+
+    Parameters
+    ----------
+    structures : sequence of Atoms
+    n_features : int
+    """
+    rows = 3 * max(len(atoms) for atoms in structures) + 7
+    return 8 * (2 * rows * n_features + 2 * len(KINDS) * (n_features + 1) ** 2)
 
 
 def _shards(structures: list[Structure]) -> list[list[Structure]]:

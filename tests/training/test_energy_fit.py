@@ -8,9 +8,10 @@ from ase.calculators.emt import EMT
 
 from thiry_calc import ThiryCalculator
 from thiry_calc.descriptors import ACE, ZBL
+from thiry_calc.linear import TSQR
 from thiry_calc.neighbors import neighbors_of
 from training.dataset import Structure
-from training.energy_fit import FOLDS, fit_energy
+from training.energy_fit import FOLDS, fit_energy, rank_and_condition
 from training.executors import make_executor
 from training.folds import deal, penalty_groups
 
@@ -50,6 +51,8 @@ def test_the_better_descriptor_is_chosen_and_copies_left_out(fit):
     assert (fit.n_structures, fit.n_copies) == (40, 1)
     assert fit.reference == "fit"
     assert fit.best.score <= 1.02 * min(choice.score for _, choice in fit.choices)
+    assert fit.rank == fit.potential.descriptor.n_features
+    assert 10 < fit.condition < 1e9
     assert {d.parts[1] for d, _ in fit.choices} == {SMALL, LARGE}
 
 
@@ -129,3 +132,14 @@ def test_groups_are_dealt_evenly():
     ]
     np.testing.assert_array_equal(folds, deal(groups, FOLDS, seed=1))
     assert (folds != deal(groups, FOLDS, seed=2)).any()
+
+
+def test_rank_and_condition_of_known_rows():
+    rng = np.random.default_rng(0)
+    q, _ = np.linalg.qr(rng.normal(size=(50, 3)))
+    rows = q @ np.array([[1.0, 1.0, 0.0], [0.0, 1e-3, 0.0], [0.0, 0.0, 5.0]])
+    assert rank_and_condition(TSQR(3).update(rows, np.ones(50))) == (
+        3, pytest.approx(2 / 1e-3, rel=1e-3),
+    )  # fmt: skip
+    twice = np.column_stack([rows, rows[:, 0]])
+    assert rank_and_condition(TSQR(4).update(twice, np.ones(50)))[0] == 3
