@@ -204,6 +204,26 @@ def test_pull_contracts_values(descriptor, alloy_atoms):
     np.testing.assert_allclose(pair_forces, mixed, rtol=1e-10, atol=1e-13 * scale)
 
 
+@pytest.mark.parametrize("key", ["ace", "ace, 2 elements"])
+def test_functions_without_weight_are_left_out(key, alloy_atoms):
+    descriptor, nl = DESCRIPTORS[key], neighbors_of(alloy_atoms, R_CUT)
+    weights = np.random.default_rng(4).normal(size=(2, descriptor.n_features))
+    weights[:, descriptor.orders == 2] = 0.0
+    weights[:, ::3] = 0.0
+    sites, pair_forces = descriptor.pull(nl, weights)
+    values = descriptor.values(nl)
+    scale = np.abs(values).sum()
+    np.testing.assert_allclose(sites, values @ weights.T, rtol=1e-12, atol=1e-13 * scale)
+    _, rows, _ = descriptor.push(nl)
+    expected = pair_forces_to_forces(nl.first, nl.neighbor, pair_forces)
+    np.testing.assert_allclose(
+        (rows @ weights.sum(axis=0)).reshape(-1, 3), expected, rtol=1e-9, atol=1e-11 * scale
+    )
+    nothing, still = descriptor.pull(nl, np.zeros(descriptor.n_features))
+    assert not nothing.any()
+    assert not still.any()
+
+
 @every
 def test_push_rows_are_the_derivatives_that_pull_contracts(descriptor, alloy_atoms):
     nl = neighbors_of(alloy_atoms, R_CUT)

@@ -25,6 +25,7 @@ from training.free_atoms import E0, Method, free_atom_energies, is_free_atom, us
 from training.learning import Learning, learning_curve
 from training.regression import bayesian_ridge, largest_leverage
 from training.rows import KINDS, SCALES, Baseline, GroupWeight, RowMaker, fold_statistics
+from training.sparse import most_useful, without_others
 from training.unit_checks import check_energies, check_units
 from training.weighing import (
     ENERGY_FACTORS,
@@ -101,6 +102,7 @@ def fit_energy(
     energy_factors: Sequence[float] = ENERGY_FACTORS,
     stress_factors: Sequence[float] = STRESS_FACTORS,
     core: ZBL | None = None,
+    n_functions: int | None = None,
 ) -> Fit:
     """Fit energies, forces and stresses.
 
@@ -123,6 +125,8 @@ def fit_energy(
         To try, of `training.weighing.weigh`.
     core : ZBL, optional
         Repulsion of nuclei, beside which the rest is fitted.
+    n_functions : int, optional
+        How many of the descriptor's features are used, the most useful ones; all by default.
 
     Returns
     -------
@@ -150,7 +154,7 @@ def fit_energy(
         if best is None or choice.score < best.choice.score:  # the others' rows are let go
             best = _Candidate(whole, baseline, blocks, choice)
     assert best is not None
-    model, potential = _solved(best, used, dealt // BLOCKS_PER_FOLD, name)
+    model, potential = _solved(best, used, dealt // BLOCKS_PER_FOLD, name, n_functions)
     return Fit(
         potential,
         choices,
@@ -204,12 +208,20 @@ def rank_and_condition(stats: TSQR) -> tuple[int, float]:
 
 
 def _solved(
-    best: _Candidate, structures: Sequence[Structure], folds: NDArray[np.int64], name: str
+    best: _Candidate,
+    structures: Sequence[Structure],
+    folds: NDArray[np.int64],
+    name: str,
+    n_functions: int | None,
 ) -> tuple[LinearModel, Potential]:
     """Model of the learned part, and the potential with all parts."""
     whole, baseline = best.descriptor, best.baseline
     parts = [joined(fold, best.choice.factors) for fold in best.folds]
-    fitted = bayesian_ridge(reduce(add, parts), penalty_groups(whole))
+    total, groups = reduce(add, parts), penalty_groups(whole)
+    fitted = bayesian_ridge(total, groups)
+    if n_functions is not None and n_functions < int((groups >= 0).sum()):
+        kept = most_useful(fitted, groups < 0, n_functions)
+        fitted = without_others(total, groups, kept)
     model, of_forces = calibrated_by_folds(fitted, parts, structures, folds, whole, baseline)
     sample = [s.atoms for s in structures[:: max(1, len(structures) // LEVERAGE_STRUCTURES)]]
     limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))

@@ -1,7 +1,8 @@
 """The configuration of `thiry fit`: a checked TOML file.
 
 [data]    train, test, train_select, test_select, keys
-[model]   preset or [[model.descriptor]], targets, r_cut, e0, zbl, crystal
+[model]   preset or [[model.descriptor]], targets, r_cut, n_functions, e0, zbl,
+          crystal
 [weights] energy, force, stress, [weights.group.NAME]
 [output]  model, report
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 from thiry_calc.descriptors import Descriptor, make_descriptor
 from thiry_calc.potential import TARGETS
-from training.config import Checker, Key, check_table, listing, read_toml, real, text
+from training.config import Checker, Key, check_table, integer, listing, read_toml, real, text
 from training.labels import QUANTITIES
 from training.presets import PRESETS
 
@@ -78,6 +79,7 @@ _MODEL = {
     "preset": Key(text(*PRESETS), None),
     "descriptor": Key(listing(_descriptor), ()),
     "r_cut": Key(real(1.0, 30.0, "Å"), None),
+    "n_functions": Key(integer(1, 10**6), None),
     "e0": Key(_e0, None),
     "zbl": Key(_zbl, False),
     "targets": Key(listing(text(*TARGETS)), ("energy",)),
@@ -115,6 +117,7 @@ class FitConfig:
     descriptors : tuple of Descriptor
     r_cut : float or None
         Å.
+    n_functions : int or None
     e0 : mapping of str to float, "fit", "isolated" or None
     zbl : bool or (float, float)
     targets : tuple of str
@@ -141,6 +144,7 @@ class FitConfig:
     preset: str | None
     descriptors: tuple[Descriptor, ...]
     r_cut: float | None
+    n_functions: int | None
     e0: Any
     zbl: bool | tuple[float, float]
     targets: tuple[str, ...]

@@ -75,6 +75,7 @@ def fit(
     preset: str = "accurate",
     descriptors: Sequence[Descriptor] = (),
     r_cut: float | None = None,
+    n_functions: int | None = None,
     e0: E0 = None,
     zbl: bool | tuple[float, float] = False,
     crystal: Mapping[str, Any] | None = None,
@@ -105,6 +106,8 @@ def fit(
         To choose from by cross-validation.
     r_cut : float, optional
         Cutoff of the preset, Å; chosen by cross-validation otherwise.
+    n_functions : int, optional
+        Only so many functions, the most useful of the energy (`training.sparse`): a faster model.
     e0 : mapping of str to float, "fit" or "isolated", optional
         Reference energies, eV, see `training.free_atoms.free_atom_energies`.
     zbl : bool or (float, float)
@@ -163,7 +166,7 @@ def fit(
             core = _core(zbl, [one.atoms for one in fitted])
             factors = _factors(weights or {})
             energy = fit_energy(
-                fitted, tried, e0, by_group, working, rows, name, seed, *factors, core=core
+                fitted, tried, e0, by_group, working, rows, name, seed, *factors, core, n_functions
             )
         learned = None if energy is None else energy.potential
         bulk, why_not = chosen_crystal(crystal, elements, learned)

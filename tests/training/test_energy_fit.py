@@ -103,6 +103,25 @@ def test_error_bars_of_forces_cover_the_errors(fit):
     assert np.mean(ratios < 1.96) == pytest.approx(0.95, abs=0.04)
 
 
+def test_as_many_functions_as_wanted(fit, tmp_path):
+    with make_executor(0) as executor:
+        few = fit_energy(
+            _labelled(40, seed=0), [LARGE], None, {}, executor, tmp_path, "Cu", n_functions=60
+        )
+    model = few.potential.target("energy").model
+    assert np.count_nonzero(model.coefficients[1:]) == 60
+    errors = {}
+    for name, potential in (("few", few.potential), ("all", fit.potential)):
+        misses = []
+        for one in _labelled(6, seed=1):
+            atoms = one.atoms.copy()
+            atoms.calc = ThiryCalculator(potential, extrapolation_warning=False)
+            misses.append(np.abs(atoms.get_forces() - one.forces).mean())
+            assert np.isfinite(atoms.calc.get_property("force_std", atoms)).all()
+        errors[name] = np.mean(misses)
+    assert errors["few"] < 1.5 * errors["all"]
+
+
 def test_more_structures_fewer_errors(fit):
     learning = fit.learning
     np.testing.assert_allclose(learning.n_structures, [5, 10, 20, 30])

@@ -19,6 +19,7 @@ keys = {energy = "REF_energy"}
 r_cut = 5.0
 e0 = {Fe = -3455.6995339}
 zbl = [0.8, 1.6]
+n_functions = 300
 [[model.descriptor]]
 type = "ace"
 r_cut = 5.0
@@ -51,6 +52,7 @@ def test_everything_that_can_be_said(tmp_path):
     assert config.preset is None
     assert config.descriptors == (ACE(5.0, (8, 6)), Pair(6.0, 8))
     assert config.zbl == (0.8, 1.6)
+    assert config.n_functions == 300
     assert config.e0 == {"Fe": -3455.6995339}
     assert config.weights == {"energy": 30.0}
     assert config.groups["liquid"]["force"] == 0.5

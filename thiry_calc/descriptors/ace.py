@@ -240,15 +240,17 @@ class ACE(HyperParameters):
     def pull(
         self, nl: NeighborList, weights: Array, mix: Array | None = None
     ) -> tuple[Array, Array]:
-        """Site values and pair forces; see `Descriptor.pull`."""
+        """Site values and pair forces; functions without weight cost nothing."""
         weights, mix, many = as_targets(weights, mix, self.n_features)
         terms = self._terms
         shaped = weights.reshape(len(weights), self._n_species, -1)
         per_term = shaped[:, :, terms.feature] * terms.coefficients
+        used = np.flatnonzero(np.any(per_term != 0, axis=(0, 1)))
+        per_term = per_term[:, :, used]
         sites, pair_forces = ace_pull(
             *self._tables(nl),
-            terms.indices,
-            terms.first,
+            terms.indices[used],
+            np.searchsorted(used, terms.first),
             np.ascontiguousarray(per_term.transpose(1, 2, 0)),
             np.ascontiguousarray(np.tensordot(mix, per_term, axes=1)),
             chunks(nl.n_sites),

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
             preset=config.preset or "",
             descriptors=config.descriptors,
             r_cut=config.r_cut,
+            n_functions=config.n_functions,
             e0=config.e0,
             zbl=config.zbl,
             crystal=config.crystal,
