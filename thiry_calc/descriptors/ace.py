@@ -121,6 +121,16 @@ class ACE(HyperParameters):
         return harmonic_recursion(highest)
 
     @cached_property
+    def _n_of_l(self) -> NDArray[np.int64]:
+        """How many radial functions occur with each l or a higher one, shape (l_max + 1,)."""
+        n_max = max(self.degrees) + 1
+        out = np.zeros(self._recursion.shape[1], dtype=np.int64)
+        for channels, _ in self._functions:
+            for q, l in channels:  # noqa: E741
+                out[l] = max(out[l], q % n_max + 1)
+        return np.maximum.accumulate(out[::-1])[::-1].copy()
+
+    @cached_property
     def _functions(self) -> list[tuple[tuple[Channel, ...], Array]]:
         """Channels and coupling of every function."""
         return [
@@ -214,6 +224,7 @@ class ACE(HyperParameters):
             float(self.r_cut),
             self._radial.coefficients,
             self._recursion,
+            self._n_of_l,
             self._n_species,
         )
 

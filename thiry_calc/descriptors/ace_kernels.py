@@ -64,7 +64,7 @@ def _product(a, indices, t, order):
 
 @numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
 def ace_values(
-    first, neighbor, vectors, species, r_cut, radial, recursion, n_channels,
+    first, neighbor, vectors, species, r_cut, radial, recursion, n_of_l, n_channels,
     indices, coefficients, feature, order_first, n_functions, n_chunks,
 ):  # fmt: skip
     """Return B_k of every centre, shape (N, K)."""
@@ -74,7 +74,9 @@ def ace_values(
         arrays = neighborhood(first, radial, recursion.shape[1], n_channels)
         a = arrays[9].reshape(-1)
         for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
-            count = expand(i, first, neighbor, vectors, species, r_cut, radial, recursion, arrays)
+            count = expand(
+                i, first, neighbor, vectors, species, r_cut, radial, recursion, n_of_l, arrays
+            )
             if count == 0:
                 continue
             for order in range(1, len(order_first)):
@@ -114,7 +116,7 @@ def _contract(a, indices, order_first, weights, gradient):
 
 @numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
 def ace_pull(
-    first, neighbor, vectors, species, r_cut, radial, recursion, n_channels,
+    first, neighbor, vectors, species, r_cut, radial, recursion, n_of_l, n_channels,
     indices, order_first, weights, mixed, n_chunks,
 ):  # fmt: skip
     """Return site values for several weight vectors, pair forces for one mixture of them.
@@ -147,7 +149,9 @@ def ace_pull(
         both, wide = np.empty((n_max, 2 * longest)), np.empty((2, 2 * longest))
         work = np.empty((10, longest))
         for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
-            count = expand(i, first, neighbor, vectors, species, r_cut, radial, recursion, arrays)
+            count = expand(
+                i, first, neighbor, vectors, species, r_cut, radial, recursion, n_of_l, arrays
+            )
             if count == 0:
                 continue
             z = species[i]
@@ -157,7 +161,7 @@ def ace_pull(
                     for k in range(n_targets):
                         sites[i, k] += weights[z, t, k] * product
             _contract(a, indices, order_first, mixed[z], gradient.reshape(-1))
-            chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide)
+            chain(gradient, recursion, pi, powers, g, dg, segments, n_of_l, n_max, both, work, wide)
             to_pairs(count, geometry, work, pairs, pair_forces)
     return sites, pair_forces
 
@@ -178,7 +182,7 @@ def _function_gradients(a, indices, coefficients, slots, order_first, out):
 
 @numba.njit(cache=True, fastmath=FASTMATH)
 def _projection_gradients(
-    count, segments, geometry, g, dg, pi, powers, y, recursion, n_max, grad_y, out
+    count, segments, geometry, g, dg, pi, powers, y, recursion, n_of_l, n_max, grad_y, out
 ):
     """Fill out (projections, 3 count) with dA/dD, columns ordered by neighbour, then x, y, z."""
     n_lm = y.shape[0]
@@ -188,7 +192,10 @@ def _projection_gradients(
             neighbor_gradients(j, geometry, pi, powers, y, recursion, grad_y)
             for n in range(n_max):
                 row = (channel * n_max + n) * n_lm
-                for lm in range(n_lm):
+                l = 0  # noqa: E741
+                while l < len(n_of_l) and n_of_l[l] > n:
+                    l += 1  # noqa: E741
+                for lm in range(l * l):
                     along = dg[n, j] * y[lm, j]
                     for c in range(3):
                         out[row + lm, 3 * j + c] = along * geometry[c, j] + g[n, j] * grad_y[c, lm]
@@ -196,7 +203,7 @@ def _projection_gradients(
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
 def ace_push(
-    first, neighbor, vectors, species, r_cut, radial, recursion, n_channels,
+    first, neighbor, vectors, species, r_cut, radial, recursion, n_of_l, n_channels,
     indices, coefficients, feature, order_first, slots, own_first, projections, n_functions,
 ):  # fmt: skip
     """Return sums over atoms and their derivatives along positions and the nine strains.
@@ -221,7 +228,9 @@ def ace_push(
     slopes = np.empty((n_functions, 3 * longest))
     grad_y = np.empty((3, n_l * n_l))
     for i in range(n_atoms):
-        count = expand(i, first, neighbor, vectors, species, r_cut, radial, recursion, arrays)
+        count = expand(
+            i, first, neighbor, vectors, species, r_cut, radial, recursion, n_of_l, arrays
+        )
         if count == 0:
             continue
         z = species[i]
@@ -230,7 +239,19 @@ def ace_push(
                 total[z, feature[t]] += coefficients[t] * _product(a, indices, t, order)
         _function_gradients(a, indices, coefficients, slots, order_first, by_projection)
         _projection_gradients(
-            count, segments, geometry, g, dg, pi, powers, y, recursion, n_max, grad_y, by_neighbor
+            count,
+            segments,
+            geometry,
+            g,
+            dg,
+            pi,
+            powers,
+            y,
+            recursion,
+            n_of_l,
+            n_max,
+            grad_y,
+            by_neighbor,
         )
         _chain_rows(by_projection, own_first, projections, by_neighbor, 3 * count, slopes)
         for j in range(count):

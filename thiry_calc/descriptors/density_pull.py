@@ -35,13 +35,14 @@ def _contract(density, products, w, gradient):
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)
-def chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide):
+def chain(gradient, recursion, pi, powers, g, dg, segments, n_of_l, n_max, both, work, wide):
     """Contract dE/dA with dA/dD: fill work[0:4] with the radial and Cartesian parts, (4, J).
 
     E changes by work[0] along r, and by work[1:4]/r across it (before the projection on the
     tangent plane). For each m the sums over l are taken first, then multiplied by c_m, s_m:
     uc, us are Σ_l Π_l^m b; rc, rs the same with b′; zc, zs are Σ_l d Π_l^{m+1} b, where
-    b = Σ_n dE/dA_n,lm g_n. Scratch: both (n_max, 2J), wide (2, 2J).
+    b = Σ_n dE/dA_n,lm g_n over the first n_of_l[l] radial functions. Scratch: both (n_max, 2J),
+    wide (2, 2J).
     """
     n_l = recursion.shape[1]
     work[0:4] = 0.0
@@ -68,7 +69,8 @@ def chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, w
                 p1 = pi[l, min(m + 1, n_l - 1), start:stop]
                 d = recursion[2, l, m]
                 lm = l * l + max(2 * m - 1, 0)
-                weighted_rows(gradient[q : q + n_max, lm], both, 2 * count, wide[0])
+                top = n_of_l[l]
+                weighted_rows(gradient[q : q + top, lm], both[:top], 2 * count, wide[0])
                 if m == 0:
                     for j in range(count):
                         uc[j] += p0[j] * bc[j]
@@ -77,7 +79,7 @@ def chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, w
                         for j in range(count):
                             zc[j] += d * p1[j] * bc[j]
                     continue
-                weighted_rows(gradient[q : q + n_max, lm + 1], both, 2 * count, wide[1])
+                weighted_rows(gradient[q : q + top, lm + 1], both[:top], 2 * count, wide[1])
                 for j in range(count):
                     uc[j] += p0[j] * bc[j]
                     us[j] += p0[j] * bs[j]
@@ -168,7 +170,7 @@ def site_pull(
     """
     n_atoms = len(first) - 1
     n_max, n_l = coefficients.shape[0], recursion.shape[1]
-    n_targets = weights.shape[0]
+    n_targets, n_of_l = weights.shape[0], np.full(n_l, n_max)
     longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
     sites = np.zeros((n_atoms, n_targets))
     pair_forces = np.zeros((len(neighbor), 3))
@@ -181,7 +183,7 @@ def site_pull(
         sums = np.empty(n_l)
         for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
             count = expand(
-                i, first, neighbor, vectors, species, r_cut, coefficients, recursion, arrays
+                i, first, neighbor, vectors, species, r_cut, coefficients, recursion, n_of_l, arrays
             )
             if count == 0:
                 continue
@@ -197,7 +199,7 @@ def site_pull(
                         total += weights[t, z, p, l] * sums[l]
                     sites[i, t] += total
             _contract(density, products, mixed[z], gradient)
-            chain(gradient, recursion, pi, powers, g, dg, segments, n_max, both, work, wide)
+            chain(gradient, recursion, pi, powers, g, dg, segments, n_of_l, n_max, both, work, wide)
             _self_chain(products, mixed_self[z], g, dg, segments, n_max, work[0])
             to_pairs(count, geometry, work, pairs, pair_forces)
     return sites, pair_forces

@@ -112,7 +112,7 @@ def site_push(
     """
     n_atoms = len(first) - 1
     n_max, n_l = coefficients.shape[0], recursion.shape[1]
-    n_products = products.shape[0]
+    n_products, n_of_l = products.shape[0], np.full(n_l, n_max)
     sums = np.zeros((n_species, n_products, n_l))
     self_sums = np.zeros((n_species, n_products))
     d_sums = np.zeros((3 * n_atoms, n_species, n_products * n_l))
@@ -126,7 +126,9 @@ def site_push(
     lines, slopes = np.empty((3, n_products * n_l)), np.empty((3, n_products))
     line, unit = np.empty(n_l), np.empty(3)
     for i in range(n_atoms):
-        count = expand(i, first, neighbor, vectors, species, r_cut, coefficients, recursion, arrays)
+        count = expand(
+            i, first, neighbor, vectors, species, r_cut, coefficients, recursion, n_of_l, arrays
+        )
         if count == 0:
             continue
         z = species[i]
