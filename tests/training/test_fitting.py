@@ -205,8 +205,15 @@ def test_a_killed_fit_resumes_and_workers_do_not_matter(files, monkeypatch):
     with make_executor(2) as executor:
         second = fit(files / "all.xyz", executor=executor, **options)
     (files / "again.thiry").unlink()
-    a, b = (r.potential.target("energy").model for r in (first, second))
-    np.testing.assert_allclose(a.coefficients, b.coefficients, rtol=1e-10)
+    # coefficients are known to a hundred millionth or so: nearly collinear functions trade theirs
+    for atoms in _frames(4, seed=5):
+        found = []
+        for result in (first, second):
+            atoms.calc = ThiryCalculator(result.potential, extrapolation_warning=False)
+            found.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
+        assert found[0][0] == pytest.approx(found[1][0], rel=1e-10)
+        np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-10, atol=1e-8)
+        np.testing.assert_allclose(found[0][2], found[1][2], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(
