@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thiry_calc.descriptors import ZBL, Combined, Descriptor, OneBody
-from thiry_calc.linear import TSQR, LinearModel
+from thiry_calc.linear import TSQR, LinearModel, ridge
 from thiry_calc.potential import Potential, Target
 from training.copies import classes, invariants
 from training.dataset import Structure
 from training.error_bars import calibrated_by_folds
-from training.folds import deal, penalty_groups
+from training.folds import deal, penalty_groups, smoothness
 from training.free_atoms import E0, Method, free_atom_energies, is_free_atom, usual_energies
 from training.learning import Learning, learning_curve
-from training.regression import bayesian_ridge, largest_leverage
+from training.regression import compacted, largest_leverage
 from training.rows import KINDS, SCALES, Baseline, GroupWeight, RowMaker, fold_statistics
 from training.sparse import most_useful, without_others
 from training.unit_checks import check_energies, check_units
@@ -33,6 +33,7 @@ from training.weighing import (
     Choice,
     best_choice,
     joined,
+    mean_square,
     weigh,
 )
 
@@ -148,7 +149,9 @@ def fit_energy(
         baseline = Baseline(elements, energies, zero, core, usual)
         maker = RowMaker(whole, baseline, SCALES, groups)
         blocks = fold_statistics(used, dealt, maker, executor, folder)
-        tried = weigh(_merged(blocks), penalty_groups(whole), energy_factors, stress_factors)
+        folds, groups_of = _merged(blocks), penalty_groups(whole)
+        shape = smoothness(whole, mean_square(folds))
+        tried = weigh(folds, groups_of, energy_factors, stress_factors, shape=shape)
         choices += [(whole, choice) for choice in tried]
         choice = tried[best_choice(tried)]
         if best is None or choice.score < best.choice.score:  # the others' rows are let go
@@ -217,11 +220,10 @@ def _solved(
     """Model of the learned part, and the potential with all parts."""
     whole, baseline = best.descriptor, best.baseline
     parts = [joined(fold, best.choice.factors) for fold in best.folds]
-    total, groups = reduce(add, parts), penalty_groups(whole)
-    fitted = bayesian_ridge(total, groups)
-    if n_functions is not None and n_functions < int((groups >= 0).sum()):
-        kept = most_useful(fitted, groups < 0, n_functions)
-        fitted = without_others(total, groups, kept)
+    total, always = reduce(add, parts), penalty_groups(whole) < 0
+    fitted = compacted(ridge(total, best.choice.penalty))
+    if n_functions is not None and n_functions < int((~always).sum()):
+        fitted = without_others(total, fitted, most_useful(fitted, always, n_functions))
     model, of_forces = calibrated_by_folds(fitted, parts, structures, folds, whole, baseline)
     sample = [s.atoms for s in structures[:: max(1, len(structures) // LEVERAGE_STRUCTURES)]]
     limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))

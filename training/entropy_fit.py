@@ -8,7 +8,7 @@ are soft, and follow Student's t (`training.regression.fit_heavy_tailed`).
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import reduce
@@ -30,6 +30,7 @@ from training.dataset import Structure
 from training.folds import deal, penalty_groups
 from training.kept import kept_arrays
 from training.regression import bayesian_ridge, fit_heavy_tailed, largest_leverage, rescaled
+from training.rows import GroupWeight
 
 Array = NDArray[np.float64]
 
@@ -79,6 +80,7 @@ def fit_entropy(
     structures: Sequence[Structure],
     descriptors: Sequence[Descriptor],
     crystal: BulkCrystal,
+    groups: Mapping[str, GroupWeight],
     executor: Executor,
     folder: Path,
     seed: int = 0,
@@ -92,6 +94,8 @@ def fit_entropy(
     descriptors : sequence of Descriptor
         To choose from by cross-validation.
     crystal : BulkCrystal
+    groups : mapping of str to GroupWeight
+        Factors of rows; 0 leaves the entropies of a group out.
     executor : Executor
     folder : Path
         Where rows are kept until the caller removes them.
@@ -107,25 +111,27 @@ def fit_entropy(
     ValueError
         Too few entropies, or a structure whose box is no supercell of the crystal.
     """
-    known = [one for one in structures if one.entropy is not None]
+    factor = {name: weight.entropy for name, weight in groups.items()}
+    known = [s for s in structures if s.entropy is not None and factor.get(s.group, 1.0) > 0]
     if len(known) < 2 * _FOLDS:
         raise ValueError(
             f"{len(known)} structures have a formation_entropy_kB; a fit needs at least "
             f"{2 * _FOLDS}"
         )
     y = np.array([one.entropy for one in known], dtype=float)
+    w = np.array([factor.get(one.group, 1.0) for one in known])
     folds = deal([one.group for one in known], _FOLDS, seed)
     tried = []
     for descriptor in descriptors:
         parts = descriptor.parts if isinstance(descriptor, Combined) else (descriptor,)
         whole = Combined(tuple(parts))
         X = entropy_rows(known, whole, crystal, executor, folder)
-        tried.append((whole, X, _left_out_errors(X, y, folds, penalty_groups(whole))))
-    whole, X, _ = min(tried, key=lambda one: float(np.mean(one[2] ** 2)))
+        tried.append((whole, X, _left_out_errors(X, y, w, folds, penalty_groups(whole))))
+    whole, X, _ = min(tried, key=lambda one: float(np.mean((w * one[2]) ** 2)))
     model = fit_heavy_tailed(
-        lambda weights: TSQR(X.shape[1]).update(X, y, weights), X, y, penalty_groups(whole)
+        lambda weights: TSQR(X.shape[1]).update(X, y, w * weights), X, y, penalty_groups(whole)
     )
-    model = rescaled(model, _ratios(model, X, y, folds))
+    model = rescaled(model, _ratios(model, X, y, w, folds))
     perfect = supercell(crystal.a0, 2, crystal.element, crystal.lattice)
     reference = whole.values(perfect)[:1]
     some = [one.atoms for one in known[:: max(1, len(known) // _LEVERAGE_STRUCTURES)]]
@@ -191,15 +197,16 @@ def _row(one: Structure, descriptor: Descriptor, crystal: BulkCrystal) -> Array:
     return row
 
 
-def _parts(X: Array, y: Array, folds: NDArray[np.int64]) -> list[TSQR]:
-    return [TSQR(X.shape[1]).update(X[folds == k], y[folds == k]) for k in range(_FOLDS)]
+def _parts(X: Array, y: Array, w: Array, folds: NDArray[np.int64]) -> list[TSQR]:
+    own = [folds == k for k in range(_FOLDS)]
+    return [TSQR(X.shape[1]).update(X[k], y[k], w[k]) for k in own]
 
 
 def _left_out_errors(
-    X: Array, y: Array, folds: NDArray[np.int64], groups: NDArray[np.int64]
+    X: Array, y: Array, w: Array, folds: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Array:
     """Errors of each structure by a fit of the other folds, shape (n,)."""
-    parts = _parts(X, y, folds)
+    parts = _parts(X, y, w, folds)
     penalty = bayesian_ridge(reduce(add, parts), groups, False).penalty
     assert penalty is not None
     errors = np.empty(len(y))
@@ -209,11 +216,11 @@ def _left_out_errors(
     return errors
 
 
-def _ratios(model: LinearModel, X: Array, y: Array, folds: NDArray[np.int64]) -> Array:
+def _ratios(model: LinearModel, X: Array, y: Array, w: Array, folds: NDArray[np.int64]) -> Array:
     """|error| over std of each structure by a fit of the other folds, shape (n,)."""
     assert model.penalty is not None
     ratios = np.empty(len(y))
-    for k, rest in left_out(_parts(X, y, folds)):
+    for k, rest in left_out(_parts(X, y, w, folds)):
         own, without = folds == k, ridge(rest, model.penalty)
         scale = float(model.noise) * np.sqrt(without.leverage(X[own]))
         ratios[own] = np.abs(y[own] - without.predict(X[own])) / scale

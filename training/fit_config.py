@@ -3,7 +3,7 @@
 [data]    train, test, train_select, test_select, keys
 [model]   preset or [[model.descriptor]], targets, r_cut, n_functions, e0, zbl,
           crystal
-[weights] energy, force, stress, [weights.group.NAME]
+[weights] energy, force, stress, entropy, [weights.group.NAME]
 [output]  model, report
 """
 
@@ -86,7 +86,7 @@ _MODEL = {
     "crystal": Key(_crystal, None),
 }
 _FACTOR = real(0.0)
-_GROUP = {name: Key(_FACTOR, 1.0) for name in ("energy", "force", "stress")}
+_GROUP = {name: Key(_FACTOR, 1.0) for name in ("energy", "force", "stress", "entropy")}
 
 
 def _group(value: Any, where: str) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class FitConfig:
     crystal : mapping or None
         Its "lattice" and "a0" (Å).
     weights : mapping of str to float
-        Of "energy", "force", "stress"; those not named are chosen by validation.
+        Of "energy", "force", "stress", "entropy"; those not named are chosen by validation.
     groups : mapping of str to mapping of str to float
         Factors of these weights, by group.
     model : Path

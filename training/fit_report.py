@@ -191,7 +191,12 @@ def _energy_section(potential: Potential, energy: Fit, page: list[str]) -> dict[
     page.append(f"<h2>Crystal</h2>{_crystal_section(crystal, why_not)}")
     return {
         "choices": [
-            {"cutoff_A": d.cutoff, "weights": dict(c.factors), "rmse": dict(c.rmse)}
+            {
+                "cutoff_A": d.cutoff,
+                "weights": dict(c.factors),
+                "penalties": c.strength,
+                "rmse": dict(c.rmse),
+            }
             for d, c in energy.choices
         ],
         "learning_curve": {
@@ -247,13 +252,14 @@ def _choices(fit: Fit) -> str:
             float(descriptor.cutoff),
             choice.factors["energy"],
             choice.factors["stress"],
+            choice.strength,
             choice.rmse.get("energy"),
             choice.rmse.get("forces"),
             "chosen" if choice is fit.best else "",
         )
         for descriptor, choice in fit.choices
     ]
-    header = ("cutoff (Å)", "energy", "stress", "RMSE (eV/√atom)", "RMSE (eV/Å)", "")
+    header = ("cutoff (Å)", "energy", "stress", "penalties", "RMSE (eV/√atom)", "RMSE (eV/Å)", "")
     return table(header, rows)
 
 

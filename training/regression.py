@@ -18,6 +18,7 @@ from thiry_calc.linear import LinearModel, Statistics, evidence, ridge
 Array = NDArray[np.float64]
 
 _DOF, _REFITS = 4.0, 3
+LEAST = 1e-8
 
 
 def penalty_groups(descriptor: Combined, parts: tuple[int, ...]) -> NDArray[np.int64]:
@@ -27,13 +28,18 @@ def penalty_groups(descriptor: Combined, parts: tuple[int, ...]) -> NDArray[np.i
 
 
 def bayesian_ridge(
-    statistics: Statistics, groups: NDArray[np.int64], covariance: bool = True
+    statistics: Statistics,
+    groups: NDArray[np.int64],
+    covariance: bool = True,
+    shape: Array | None = None,
+    least: Array | float = LEAST,
 ) -> LinearModel:
     """Fit with one penalty per group, by evidence.
 
     The evidence is flat at its top, where the rounding of sums moves the penalties in their seventh
     digit: ln λ is rounded to tenths, which changes no error and lets a fit repeat to its last
-    digits.
+    digits. Labels without noise may want no penalty at all, and pay with coefficients that cancel
+    to eight digits, which predictions then lack: hence `least`.
 
     Parameters
     ----------
@@ -42,25 +48,34 @@ def bayesian_ridge(
     groups : ndarray, shape (K,)
         −1 for features without a penalty.
     covariance : bool
+    shape : ndarray, shape (K,), optional
+        Ratios of penalties within a group; sizes of features in the data by default.
+    least : float, or ndarray of shape (K,)
+        Smallest penalties, in units of these ratios.
 
     Returns
     -------
     LinearModel
         Coefficients in double precision, leverage factor in single.
     """
-    size = statistics.mean_square
+    size = statistics.mean_square if shape is None else shape
     prior = np.where(size > 0, size, size[size > 0].min(initial=1.0))
     found = evidence(statistics, groups, prior=prior, covariance=False).penalty
     assert found is not None
     penalty = np.zeros_like(prior)
     used = np.asarray(groups) >= 0
-    penalty[used] = prior[used] * np.exp(np.round(np.log(found[used] / prior[used]), 1))
+    ratio = np.maximum(found / prior, least)[used]
+    penalty[used] = prior[used] * np.exp(np.round(np.log(ratio), 1))
     model = ridge(statistics, penalty, covariance=covariance)
     return compacted(model) if covariance else model
 
 
 def fit_heavy_tailed(
-    weighted: Callable[[Array], Statistics], X: Array, y: Array, groups: NDArray[np.int64]
+    weighted: Callable[[Array], Statistics],
+    X: Array,
+    y: Array,
+    groups: NDArray[np.int64],
+    least: Array | float = LEAST,
 ) -> LinearModel:
     """Fit rows whose errors have heavy tails, as those of entropies do where modes are soft.
 
@@ -82,17 +97,19 @@ def fit_heavy_tailed(
         The rows.
     groups : ndarray, shape (K,)
         Of penalties.
+    least : float, or ndarray of shape (K,)
+        Smallest penalties, see `bayesian_ridge`.
 
     Returns
     -------
     LinearModel
     """
-    model = bayesian_ridge(weighted(np.ones(len(y))), groups)
+    model = bayesian_ridge(weighted(np.ones(len(y))), groups, least=least)
     for _ in range(_REFITS):
         residuals = np.abs(y - model.predict(X))
         size = max(1.4826 * np.median(residuals), np.finfo(float).tiny)
         model = bayesian_ridge(
-            weighted(np.sqrt((_DOF + 1) / (_DOF + (residuals / size) ** 2))), groups
+            weighted(np.sqrt((_DOF + 1) / (_DOF + (residuals / size) ** 2))), groups, least=least
         )
     return model
 

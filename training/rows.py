@@ -115,12 +115,13 @@ class GroupWeight:
 
     Attributes
     ----------
-    energy, forces, stress : float
+    energy, forces, stress, entropy : float
     """
 
     energy: float = 1.0
     forces: float = 1.0
     stress: float = 1.0
+    entropy: float = 1.0
 
 
 @dataclass(frozen=True)

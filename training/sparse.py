@@ -18,8 +18,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from thiry_calc.linear import TSQR, LinearModel
-from training.regression import bayesian_ridge
+from thiry_calc.linear import TSQR, LinearModel, ridge
+from training.regression import compacted
 
 Array = NDArray[np.float64]
 
@@ -61,17 +61,15 @@ def most_useful(model: LinearModel, always: NDArray[np.bool_], count: int) -> ND
     return kept
 
 
-def without_others(
-    statistics: TSQR, groups: NDArray[np.int64], kept: NDArray[np.int64]
-) -> LinearModel:
-    """Fit some features, with penalties by evidence; the others have coefficient zero.
+def without_others(statistics: TSQR, model: LinearModel, kept: NDArray[np.int64]) -> LinearModel:
+    """Fit some features; the others have coefficient zero.
 
     Parameters
     ----------
     statistics : TSQR
         Of K features.
-    groups : ndarray, shape (K,)
-        Of penalties, see `training.regression.bayesian_ridge`.
+    model : LinearModel
+        Of all features: its penalties are taken.
     kept : ndarray of int
         The features that are fitted.
 
@@ -81,16 +79,14 @@ def without_others(
         Of K features; the penalty of those left out is so large that it leaves them out of any
         other fit.
     """
-    own = groups[kept]
-    numbered = np.where(own < 0, -1, np.searchsorted(np.unique(own[own >= 0]), own))
-    part = bayesian_ridge(statistics.subset(kept), numbered)
-    assert part.penalty is not None
+    assert model.penalty is not None
+    part = compacted(ridge(statistics.subset(kept), model.penalty[kept]))
     assert part.leverage_factor is not None
     size = statistics.mean_square * statistics.n
     penalty = _SHUT * np.where(size > 0, size, 1.0)
-    penalty[kept] = part.penalty
-    coefficients = np.zeros(len(groups))
+    penalty[kept] = model.penalty[kept]
+    coefficients = np.zeros(len(penalty))
     coefficients[kept] = part.coefficients
-    factor = np.zeros((len(groups), part.leverage_factor.shape[1]))
+    factor = np.zeros((len(penalty), part.leverage_factor.shape[1]))
     factor[kept] = part.leverage_factor
     return replace(part, coefficients=coefficients, penalty=penalty, leverage_factor=factor)

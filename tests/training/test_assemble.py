@@ -69,6 +69,23 @@ def test_evidence_fit_keeps_its_covariance():
     np.testing.assert_allclose(model.coefficients, exact.w, rtol=1e-3)
 
 
+def test_penalties_have_a_floor():
+    """Labels without noise want none, and pay with coefficients that cancel."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 1)) + 1e-7 * rng.normal(size=(60, 5))
+    y = X @ np.array([3e4, -1e4, -2e4, 1e4, -1e4])
+    groups = np.array([0, 0, 0, 1, 1])
+    stats = TSQR(5).update(X, y)
+    size, floor = stats.mean_square, np.array([1e-5, 1e-5, 1e-5, 1e-2, 1e-2])
+    free, bound = (
+        bayesian_ridge(stats, groups, least=0.0),
+        bayesian_ridge(stats, groups, least=floor),
+    )
+    assert np.all(free.penalty < 1e-12 * size)
+    assert np.all(bound.penalty > 0.95 * floor * size)
+    assert np.abs(bound.coefficients).max() < 1.0 < 1e3 < np.abs(free.coefficients).max()
+
+
 def test_heavy_tails_do_not_pull_the_fit():
     rng = np.random.default_rng(0)
     X, w = rng.normal(size=(600, 20)), rng.normal(size=20)

@@ -68,6 +68,26 @@ def test_the_law_behind_the_labels_is_found(tmp_path):
     assert calc.get_property("formation_entropy", atoms) == pytest.approx(0, abs=1e-9)
 
 
+def test_entropies_of_a_group_count_as_told():
+    frames = _frames(36)
+    for atoms in frames:
+        if atoms.info["group"] == "V2":
+            atoms.info["formation_entropy_kB"] += 1.0  # wrong labels
+
+    def error(factor):
+        result = fit(
+            frames, targets=["entropy"], descriptors=[TRUE], crystal={"lattice": "bcc", "a0": A0},
+            groups={"V2": {"entropy": factor}}, test=_frames(9, seed=1),
+        )  # fmt: skip
+        return result.test.summary()["entropy_mae_kB"], result.entropy.n_structures
+
+    errors, counts = zip(*map(error, (1.0, 0.05, 0.0)), strict=True)
+    assert counts == (36, 36, 24)
+    assert errors[0] > 0.2
+    assert errors[1] < 0.1
+    assert errors[2] < 0.02
+
+
 def test_energies_and_entropies_of_one_potential(tmp_path, capsys):
     frames = _frames(24)
     for atoms in frames:

@@ -30,8 +30,10 @@ r_cut = 6.0
 n_max = 8
 [weights]
 energy = 30
+entropy = 2
 [weights.group.liquid]
 force = 0.5
+entropy = 0
 [output]
 model = "Mo.thiry"
 report = "report"
@@ -54,9 +56,10 @@ def test_everything_that_can_be_said(tmp_path):
     assert config.zbl == (0.8, 1.6)
     assert config.n_functions == 300
     assert config.e0 == {"Fe": -3455.6995339}
-    assert config.weights == {"energy": 30.0}
+    assert config.weights == {"energy": 30.0, "entropy": 2.0}
     assert config.groups["liquid"]["force"] == 0.5
     assert config.groups["liquid"]["energy"] == 1.0
+    assert config.groups["liquid"]["entropy"] == 0.0
     assert str(config.model) == "Mo.thiry"
     assert str(config.report) == "report"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.defect_rows import DefectRows, Source
-from training.recipes import entropy_report
+from training.recipes import entropy_report, extrapolation
 from training.recipes.entropy_report import (
     SCHEMES,
     folds_of,
@@ -82,3 +82,23 @@ def test_figures_are_written(tmp_path):
     learning_plot(tmp_path / "l.png", np.array([100.0, 200.0]), curves, "k_B")
     for name in ("e.png", "l.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_errors_and_std_beyond_the_training_range():
+    exact = {"compact": np.array([30.0, 60.0]), "dispersed": np.array([40.0, 80.0])}
+    found = {"compact": np.array([31.0, 58.0]), "dispersed": np.array([40.0, 80.5])}
+    std = {"compact": np.array([1.5, 1.5]), "dispersed": np.array([0.1, 0.4])}
+    text = extrapolation.section("model", found, std, exact)
+    assert "| compact | 2 | 1.5 | 1.581 | 2 |" in text
+    assert "| all | 4 | 0.875 |" in text
+    assert "50 % within one std and 100 % within 1.96" in text
+
+
+def test_each_kind_gets_its_own_predictions(data, monkeypatch):
+    monkeypatch.setattr("training.regression._REFITS", 0)
+    use = ~data.strained
+    tests = {"one": unstrained(data), "two": data}
+    predictions, std = extrapolation._tested(data, use, tests, MODELS["Fe-AM04"])
+    assert [len(predictions[k]) for k in tests] == [len(std[k]) for k in tests] == [350, N]
+    np.testing.assert_allclose(predictions["one"], predictions["two"][:350])
+    assert np.abs(predictions["two"][350:] - data.formation_entropy[350:]).mean() < 0.1

@@ -48,16 +48,17 @@ def test_rows_left_out_are_those_of_the_fold(scale):
     w, rows = rng.normal(size=K), {"energy": 30, "forces": 90, "stress": 24}
     folds = _folds(rng, w, dict.fromkeys(KINDS, 0.1), rows, mixing=scale)
     groups = np.zeros(K, dtype=int)
-    found = weigh(folds, groups, [3.0, 30.0, 300.0], [0.1, 0.0])
+    found = weigh(folds, groups, [3.0, 30.0, 300.0], [0.1, 0.0], [40.0])
     total = {k: folds[0][k] + folds[1][k] + folds[2][k] for k in (*KINDS, "core")}
     middling = {"energy": 30.0, "forces": 1.0, "stress": 3.0}
     penalty = bayesian_ridge(joined(total, middling), groups, False).penalty
     assert len(found) == 6
     for choice in found:
+        np.testing.assert_allclose(choice.penalty, 40.0 * penalty)
         squares = dict.fromkeys(KINDS, 0.0)
         for k, fold in enumerate(folds):
             rest = [joined(other, choice.factors) for j, other in enumerate(folds) if j != k]
-            fitted = ridge(rest[0] + rest[1], penalty).coefficients
+            fitted = ridge(rest[0] + rest[1], 40.0 * penalty).coefficients
             for kind in KINDS:
                 squares[kind] += float(fold[kind].rss(fitted))
         for kind, n in rows.items():
@@ -86,3 +87,24 @@ def test_stresses_that_contradict_the_energies_are_left_out():
         fold["stress"] = TSQR(K).update(X, -(X @ w))  # the other sign
     choices = weigh(folds, groups)
     assert choices[best_choice(choices)].factors["stress"] == 0
+
+
+def test_penalties_are_as_strong_as_serves_what_is_left_out():
+    """Groups of structures that obey different laws: no noise, and no use in following each."""
+    rng = np.random.default_rng(4)
+    rows = {"energy": 60, "forces": 0, "stress": 0}
+    strengths = (1.0, 1e2, 1e4)
+    folds = [
+        _folds(rng, 0.1 * np.eye(K)[3] + 0.02 * rng.normal(size=K), dict.fromkeys(KINDS, 1e-6),
+               rows)[0]
+        for _ in range(4)
+    ]  # fmt: skip
+    shape = np.where(np.arange(K) == 3, 1e-6, 1.0)
+    (chosen,) = weigh(folds, np.zeros(K, dtype=int), strengths=strengths, shape=shape)
+    alone = [weigh(folds, np.zeros(K, dtype=int), strengths=[s], shape=shape)[0] for s in strengths]
+    errors = [choice.score for choice in alone]
+    assert chosen.strength == strengths[int(np.argmin(errors))] > 1
+    assert chosen.score == min(errors)
+    assert min(errors) < 0.95 * errors[0]
+    np.testing.assert_allclose(chosen.penalty, chosen.strength * alone[0].penalty)
+    np.testing.assert_allclose(chosen.penalty[3] / chosen.penalty[0], 1e-6, rtol=0.11)

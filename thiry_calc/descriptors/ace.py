@@ -15,7 +15,7 @@ of neighbours, 1e-12.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations_with_replacement
 from typing import Any, ClassVar
 
@@ -28,10 +28,10 @@ from thiry_calc.descriptors.ace_kernels import (
     Jacobian,
     Terms,
     ace_curve,
-    ace_pull,
     ace_push,
     ace_values,
 )
+from thiry_calc.descriptors.ace_pull import ace_pull, blocks_of
 from thiry_calc.descriptors.angular import harmonic_recursion
 from thiry_calc.descriptors.base import (
     Array,
@@ -44,6 +44,7 @@ from thiry_calc.descriptors.base import (
 )
 from thiry_calc.descriptors.coupling import couplings
 from thiry_calc.descriptors.curvature import Density, Site, density_curve
+from thiry_calc.descriptors.product_tree import ProductTree, product_tree
 from thiry_calc.descriptors.radial import RadialBasis, make_radial
 from thiry_calc.neighbors import VOIGT, NeighborList
 
@@ -166,6 +167,13 @@ class ACE(HyperParameters):
         return np.tile([len(channels) for channels, _ in self._functions], self._n_species)
 
     @property
+    def total_degrees(self) -> Array:
+        """Total degree Σ_t (n_t − 1 + w_l l_t) of each feature, shape (K,)."""
+        n_max = max(self.degrees) + 1
+        own = [sum(q % n_max + self.l_weight * l for q, l in c) for c, _ in self._functions]  # noqa: E741
+        return np.tile(np.array(own, dtype=float), self._n_species)
+
+    @property
     def names(self) -> list[str]:
         """Names of the features, in order."""
         symbols = self.elements or ("*",)
@@ -253,18 +261,22 @@ class ACE(HyperParameters):
     ) -> tuple[Array, Array]:
         """Site values and pair forces; functions without weight cost nothing."""
         weights, mix, many = as_targets(weights, mix, self.n_features)
-        terms = self._terms
         shaped = weights.reshape(len(weights), self._n_species, -1)
-        per_term = shaped[:, :, terms.feature] * terms.coefficients
-        used = np.flatnonzero(np.any(per_term != 0, axis=(0, 1)))
-        per_term = per_term[:, :, used]
+        used = np.any(shaped != 0, axis=(0, 1))
+        if not used.any():
+            shape = (nl.n_sites, len(mix)) if many else (nl.n_sites,)
+            return np.zeros(shape), np.zeros((len(nl.neighbor), 3))
+        terms, (kept, tree) = self._terms, _tree(self, used.tobytes())
+        per_term = shaped[:, :, terms.feature[kept]] * terms.coefficients[kept]
+        per_leaf = [[np.bincount(tree.leaf, w) for w in of_target] for of_target in per_term]
+        tables = self._tables(nl)
         sites, pair_forces = ace_pull(
-            *self._tables(nl),
-            terms.indices[used],
-            np.searchsorted(used, terms.first),
-            np.ascontiguousarray(per_term.transpose(1, 2, 0)),
-            np.ascontiguousarray(np.tensordot(mix, per_term, axes=1)),
-            chunks(nl.n_sites),
+            *tables,
+            tree.factors,
+            *tree[2:],
+            np.array(per_leaf),
+            mix,
+            *blocks_of(tables[3][: nl.n_sites]),
         )
         return (sites if many else sites[:, 0]), pair_forces
 
@@ -301,3 +313,11 @@ class ACE(HyperParameters):
             self.r_cut, self._radial.coefficients, self._recursion, species, self._n_species
         )
         return density_curve(nl, density, site)
+
+
+@lru_cache(maxsize=16)
+def _tree(descriptor: ACE, used: bytes) -> tuple[NDArray[np.int64], ProductTree]:
+    """Return the terms of the functions in use (bytes of a mask) and their tree."""
+    terms = descriptor._terms
+    kept = np.flatnonzero(np.frombuffer(used, dtype=bool)[terms.feature])
+    return kept, product_tree(terms.indices[kept])

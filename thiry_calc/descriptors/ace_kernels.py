@@ -1,9 +1,9 @@
 """Numba kernels of the atomic cluster expansion; arrays as in `density`.
 
 A term is a product of up to four density projections, A_a A_b …, with flat indices
-a = q n_lm + lm, and a coefficient; a function is a sum of terms. `ace_pull` contracts the weights
-into the terms and these into dE/dA before any derivative; `ace_push` multiplies, atom by atom,
-dB/dA, which is sparse (a function knows few projections), by dA/dD.
+a = q n_lm + lm, and a coefficient; a function is a sum of terms. `ace_push` multiplies, atom by
+atom, dB/dA, which is sparse (a function knows few projections), by dA/dD. Weighted sums are in
+`ace_pull`.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thiry_calc.descriptors.density import FASTMATH, expand, neighborhood
-from thiry_calc.descriptors.density_pull import chain, to_pairs
 from thiry_calc.descriptors.density_push import neighbor_gradients
 
 
@@ -83,87 +82,6 @@ def ace_values(
                 for t in range(order_first[order - 1], order_first[order]):
                     out[i, feature[t]] += coefficients[t] * _product(a, indices, t, order)
     return out
-
-
-@numba.njit(cache=True, fastmath=FASTMATH)
-def _contract(a, indices, order_first, weights, gradient):
-    """Fill gradient = dE/dA, flat, for weights per term."""
-    gradient[:] = 0.0
-    if len(order_first) > 1:
-        for t in range(order_first[0], order_first[1]):
-            gradient[indices[t, 0]] += weights[t]
-    if len(order_first) > 2:
-        for t in range(order_first[1], order_first[2]):
-            k0, k1, w = indices[t, 0], indices[t, 1], weights[t]
-            gradient[k0] += w * a[k1]
-            gradient[k1] += w * a[k0]
-    if len(order_first) > 3:
-        for t in range(order_first[2], order_first[3]):
-            k0, k1, k2, w = indices[t, 0], indices[t, 1], indices[t, 2], weights[t]
-            x, y, z = a[k0], a[k1], a[k2]
-            gradient[k0] += w * y * z
-            gradient[k1] += w * x * z
-            gradient[k2] += w * x * y
-    if len(order_first) > 4:
-        for t in range(order_first[3], order_first[4]):
-            k0, k1, k2, k3 = indices[t, 0], indices[t, 1], indices[t, 2], indices[t, 3]
-            xy, zu = weights[t] * a[k0] * a[k1], weights[t] * a[k2] * a[k3]
-            gradient[k0] += zu * a[k1]
-            gradient[k1] += zu * a[k0]
-            gradient[k2] += xy * a[k3]
-            gradient[k3] += xy * a[k2]
-
-
-@numba.njit(cache=True, parallel=True, fastmath=FASTMATH)
-def ace_pull(
-    first, neighbor, vectors, species, r_cut, radial, recursion, n_of_l, n_channels,
-    indices, order_first, weights, mixed, n_chunks,
-):  # fmt: skip
-    """Return site values for several weight vectors, pair forces for one mixture of them.
-
-    Parameters
-    ----------
-    weights : ndarray, shape (n_species, terms, T)
-        Of each term, for each of T targets.
-    mixed : ndarray, shape (n_species, terms)
-        The weights whose pair forces are wanted.
-    n_chunks : int
-        Blocks of atoms that share work arrays.
-
-    Returns
-    -------
-    sites : ndarray, shape (N, T)
-    pair_forces : ndarray, shape (M, 3)
-    """
-    n_atoms = len(first) - 1
-    n_max, n_l = radial.shape[0], recursion.shape[1]
-    n_targets = weights.shape[2]
-    longest = np.max(first[1:] - first[:-1]) if n_atoms else 0
-    sites = np.zeros((n_atoms, n_targets))
-    pair_forces = np.zeros((len(neighbor), 3))
-    for chunk in numba.prange(n_chunks):
-        arrays = neighborhood(first, radial, n_l, n_channels)
-        pairs, geometry, segments, _, g, dg, pi, powers, _, density = arrays
-        a = density.reshape(-1)
-        gradient = np.empty((n_channels * n_max, n_l * n_l))
-        both, wide = np.empty((n_max, 2 * longest)), np.empty((2, 2 * longest))
-        work = np.empty((10, longest))
-        for i in range(chunk * n_atoms // n_chunks, (chunk + 1) * n_atoms // n_chunks):
-            count = expand(
-                i, first, neighbor, vectors, species, r_cut, radial, recursion, n_of_l, arrays
-            )
-            if count == 0:
-                continue
-            z = species[i]
-            for order in range(1, len(order_first)):
-                for t in range(order_first[order - 1], order_first[order]):
-                    product = _product(a, indices, t, order)
-                    for k in range(n_targets):
-                        sites[i, k] += weights[z, t, k] * product
-            _contract(a, indices, order_first, mixed[z], gradient.reshape(-1))
-            chain(gradient, recursion, pi, powers, g, dg, segments, n_of_l, n_max, both, work, wide)
-            to_pairs(count, geometry, work, pairs, pair_forces)
-    return sites, pair_forces
 
 
 @numba.njit(cache=True, fastmath=FASTMATH)

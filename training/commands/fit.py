@@ -66,13 +66,13 @@ def _print(result: Fitted) -> None:
 
 
 def _tried(energy: Fit) -> str:
-    lines = ["cutoff   weights E/S   left out: energy (eV/√atom)   forces (eV/Å)"]
+    lines = ["cutoff   weights E/S   penalties   left out: energy (eV/√atom)   forces (eV/Å)"]
     for descriptor, choice in energy.choices:
         f, e = choice.factors, choice.rmse
         mark = "  <- chosen" if choice is energy.best else ""
         lines.append(
-            f"{descriptor.cutoff:6.2f} {f['energy']:7g}/{f['stress']:<6g}"
-            f"{e.get('energy', float('nan')):24.4f}{e.get('forces', float('nan')):16.4f}{mark}"
+            f"{descriptor.cutoff:6.2f} {f['energy']:7g}/{f['stress']:<6g}{choice.strength:8g}"
+            f"{e.get('energy', float('nan')):25.4f}{e.get('forces', float('nan')):16.4f}{mark}"
         )
     return "\n".join(lines)
 

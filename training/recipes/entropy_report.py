@@ -238,7 +238,8 @@ def needed(sizes: Array, errors: Array) -> str:
 def main() -> None:
     """Write report and figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--databases", nargs="+", default=["~/.cache/thiry_calc/iron_entropy_3k"])
+    names = [f"~/.cache/thiry_calc/{name}" for name in ("iron_entropy_31k", "iron_entropy_3k")]
+    parser.add_argument("--databases", nargs="+", default=names)
     parser.add_argument("--output", type=Path, default=Path("potentials/Fe-AM04"))
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()

@@ -1,5 +1,6 @@
 """The shipped models Fe-AM04 and Fe-AM04-AFS: energy and formation entropy of iron, one command.
 
+    thiry generate training/recipes/iron_entropy_31k.toml --attempts 12600 --workers 2
     for r in entropy_3k clusters saddles sites
     do thiry generate training/recipes/iron_$r.toml --workers 2; done
     python -m training.recipes.fe_am04 --workers 2
@@ -80,7 +81,7 @@ SIGMA_EXPANSION = 0.1  # k_B at 1024 sites, of its slope: expanded less compress
 # rounding. With 1, the terms of an atom's energy add up to 500 eV in modulus.
 PENALTY_ENERGY = 1.0
 BULK_STRAINS, BULK_ATOMS = 60, 1024
-TOTALS = ("iron_entropy_3k", "iron_clusters", "iron_saddles")
+TOTALS = ("iron_entropy_31k", "iron_entropy_3k", "iron_clusters", "iron_saddles")
 LOCAL = "iron_sites"
 PARTS_OF = {"Fe-AM04": ENTROPY, "Fe-AM04-AFS": PUBLISHED}
 LEVERAGE_FRAMES = 200  # relaxed defects among which the largest leverage is sought

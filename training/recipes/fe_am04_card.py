@@ -154,8 +154,9 @@ the energy was not fitted.
   {n_entropy} relaxed defects and saddles with exact entropies, strained perfect crystals;
   rows of sites and gradients beside them: {local}
 - cutoff {r_cut} Å; classical harmonic entropies
-- made by `thiry generate` with the recipes iron_entropy_3k, iron_clusters, iron_saddles
-  and iron_sites, and `python -m training.recipes.fe_am04`
+- made by `thiry generate` with the recipes iron_entropy_31k (its first 12,600 attempts),
+  iron_entropy_3k, iron_clusters, iron_saddles and iron_sites, and
+  `python -m training.recipes.fe_am04`
 
 The structures of the standard scan are not among the training data. Parity plots stand beside this
 file.

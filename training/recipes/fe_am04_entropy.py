@@ -10,7 +10,7 @@ from thiry_calc.linear import TSQR, LinearModel, error_table
 from thiry_calc.linear.errors import ErrorTable
 from training.defect_rows import DefectRows
 from training.joint import Fold, choose_times, joint_statistics
-from training.recipes.fe_am04_parts import ALL, columns_of
+from training.recipes.fe_am04_parts import ALL, columns_of, least_penalties
 from training.regression import calibrated, fit_heavy_tailed, penalty_groups
 
 Array = NDArray[np.float64]
@@ -86,7 +86,8 @@ def fit_entropy(
     def weighted(weights: Array) -> TSQR:
         return joint_statistics(total_statistics(rows, use, parts, weights), local, times)
 
-    model = fit_heavy_tailed(weighted, X[use], y[use], penalty_groups(ALL, parts))
+    groups, least = penalty_groups(ALL, parts), least_penalties(parts)
+    model = fit_heavy_tailed(weighted, X[use], y[use], groups, least)
     test = data.held_out & ~data.strained
     return calibrated(model, X[test], y[test])
 
