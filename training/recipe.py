@@ -160,7 +160,8 @@ def read_recipe(path: str | Path) -> Recipe:
     Parameters
     ----------
     path : str or Path
-        TOML file. A relative ``file`` of the potential is looked for beside it.
+        TOML file. A relative ``file`` of the potential is looked for beside it, ``~`` is the
+        user's home.
 
     Returns
     -------
@@ -176,7 +177,7 @@ def read_recipe(path: str | Path) -> Recipe:
     recipe = parse_recipe(read_toml(path))
     if recipe.file is None:
         return recipe
-    table = Path(path).parent / recipe.file
+    table = Path(path).parent / Path(recipe.file).expanduser()
     if not table.is_file():
         raise FileNotFoundError(2, "no such potential table", str(table))
     return Recipe(**{**vars(recipe), "file": str(table.resolve())})
