@@ -32,14 +32,14 @@ from tqdm import tqdm
 from thiry_calc.descriptors import ZBL, Descriptor
 from thiry_calc.linear import TSQR
 from thiry_calc.neighbors import neighbors_of
-from training.collisions import collide
+from training.collisions import collisions
 from training.dataset import Structure
 from training.kept import kept_arrays
 
 Array = NDArray[np.float64]
 
 KINDS = ("energy", "forces", "stress", "core")
-_VERSION = 3
+_VERSION = 4
 _SHARD_ATOMS, _MOST_SHARDS = 2000, 64
 
 
@@ -199,14 +199,12 @@ class RowMaker:
 
     def _collide(self, atoms: Atoms, learned: float, out: TSQR) -> None:
         """Add rows of collisions in a structure of given energy without the core."""
-        core = self.baseline.core
-        met = None if core is None else collide(atoms, core)
-        if core is None or met is None:
+        if self.baseline.core is None:
             return
-        for moved, y in ((met.inside, learned), (met.alone, 0.0)):
-            if moved is not None:
-                x = self.baseline.centered(self.descriptor.values(moved).sum(axis=0), moved)
-                out.update(x[None], [y], [1 / (1 + float(core.values(moved).sum()))])
+        for one in collisions(atoms, self.baseline.core):
+            x = self.baseline.centered(self.descriptor.values(one.atoms).sum(axis=0), one.atoms)
+            y = one.times * learned + one.learned
+            out.update(x[None], [y], [1 / (1 + one.repulsion)])
 
     def key(self, structures: Sequence[Structure]) -> str:
         """Digest of all that the statistics of some structures depend on."""

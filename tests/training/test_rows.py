@@ -8,7 +8,7 @@ from ase import Atoms
 
 from thiry_calc.descriptors import ZBL, Combined, OneBody, Pair
 from thiry_calc.neighbors import neighbors_of
-from training.collisions import collide
+from training.collisions import collisions
 from training.dataset import Structure
 from training.executors import make_executor
 from training.rows import KINDS, Baseline, GroupWeight, RowMaker, Scales, fold_statistics
@@ -140,29 +140,47 @@ def test_collisions_leave_the_learned_part_alone():
     core = ZBL(1.0, 2.0)
     atoms = Atoms("FeW2", [[1, 1, 1], [3, 1, 1], [1, 4, 1]], cell=[9, 9, 9], pbc=True)
     atoms.positions[2] += 3.0
-    met = collide(atoms, core)
-    moved = np.flatnonzero(np.any(met.inside.positions != atoms.positions, axis=1))
-    assert len(moved) == 1
-    distance = np.linalg.norm(met.alone.positions[1])
+    alone, moved, added = collisions(atoms, core)
+    changed = np.any(moved.atoms.positions != atoms.positions, axis=1)
+    assert changed.sum() == 1
+    distance = np.linalg.norm(alone.atoms.positions[1])
     assert 0.4 <= distance < 1.0
-    closest = met.inside.get_all_distances(mic=True)[np.triu_indices(3, 1)].min()
+    closest = moved.atoms.get_all_distances(mic=True)[np.triu_indices(3, 1)].min()
     assert closest == pytest.approx(distance)
-    one = Structure(atoms, -30.0, None, None, "all", "frame 0")
+    np.testing.assert_array_equal(added.atoms.positions[:3], atoms.positions)
+    assert 0.8 <= added.atoms.get_distances(3, [0, 1, 2], mic=True).min() < 2.0
+    wide = ZBL(2.0, 3.0)
+    repulsion = wide.values(added.atoms).sum() - wide.values(atoms).sum()
+    core_energy = core.values(added.atoms).sum() - core.values(atoms).sum()
     maker = RowMaker(DESCRIPTOR, replace(BASELINE, core=core))
+    one = Structure(atoms, -30.0, None, None, "all", "frame 0")
     found, w = maker.statistics([one])["core"], np.random.default_rng(0).normal(size=K)
     learned = -30.0 - (-8.0 - 24.0) - core.values(atoms).sum()
     rss = 0.0
-    for structure, y in ((met.inside, learned), (met.alone, 0.0)):
+    for structure, y, error in (
+        (moved.atoms, learned, 1 + core.values(moved.atoms).sum()),
+        (alone.atoms, 0.0, 1 + core.values(alone.atoms).sum()),
+        (added.atoms, 4 / 3 * learned + repulsion - core_energy, 1 + repulsion),
+    ):
         symbols = structure.get_chemical_symbols()
         counts = [symbols.count(e) for e in ELEMENTS]
         x = DESCRIPTOR.values(structure).sum(axis=0) - counts @ BASELINE.features
-        rss += ((x @ w - y) / (1 + core.values(structure).sum())) ** 2
-    assert found.n == 2
+        rss += ((x @ w - y) / error) ** 2
+    assert found.n == 3
     assert found.rss(w) == pytest.approx(rss, rel=1e-10)
 
 
-@pytest.mark.parametrize(("cell", "rows"), [(20.0, 0), (2.5, 1)])
-def test_a_lone_atom_meets_its_image_at_most(cell, rows):
+def test_room_is_made_for_an_atom_more():
+    """A wire of one atom: 2.5 Å long, repeated to 6 Å and more."""
+    atoms = Atoms("Fe", cell=[0, 0, 2.5], pbc=[False, False, True])
+    *_, added = collisions(atoms, ZBL(1.0, 2.0))
+    assert len(added.atoms) == 4
+    assert added.times == 4
+    assert added.atoms.cell.lengths()[2] == pytest.approx(7.5)
+
+
+@pytest.mark.parametrize(("cell", "rows"), [(20.0, 0), (2.5, 2)])
+def test_a_lone_atom_meets_its_image_or_an_atom_more(cell, rows):
     one = Structure(Atoms("Fe", cell=[cell] * 3, pbc=True), -8.0, None, None, "all", "frame 0")
     maker = RowMaker(DESCRIPTOR, replace(BASELINE, core=ZBL(1.0, 2.0)))
     assert maker.statistics([one])["core"].n == rows
