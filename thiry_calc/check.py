@@ -3,7 +3,7 @@
 Every quantity Y a calculator offers (the energy E; for ours also the free energy A(T) and the
 formation entropy S) is checked as a function of positions R and strain ε on awkward structures:
 
-    F = −∂Y/∂R,  σ = (∂Y/∂ε)/V                          by Richardson differences
+    ΔY = −∫ F·dR,  ΔY = ∫ V σ·dε                         along short paths
     Y(same matter in another description) = Y            rotation, translation, …, supercell
     Y, Y′, Y″ continuous                                 as an atom of a trimer crosses the cutoff
     H = ∂²Y/∂R², Σ_b H_ab = 0                            against differences of the forces
@@ -130,15 +130,14 @@ def run_checks(
     """
     probes = _named(calc, structures, seed)
     own = isinstance(calc, ThiryCalculator)
-    subjects = _subjects(calc.potential, temperature) if own else {"E": calc}
-    crossing = _crossing(calc, probes, cutoff)
+    subjects = _subjects(_varying(calc.potential), temperature) if own else {"E": calc}
     checks = []
     for quantity, subject in subjects.items():
         errors: dict[str, dict[str, float]] = {name: {} for name in _GENERAL}
         for where, atoms in probes.items():
             for name, error in errors_of(subject, atoms, np.random.default_rng(seed)):
                 errors[name][where] = error
-        for where, atoms in crossing.items():
+        for where, atoms in _crossing(subject, probes, cutoff).items():
             for name, error in jumps_of(subject, atoms):
                 errors[name][where] = error
         if nve and quantity == "E":
@@ -184,8 +183,10 @@ def _crossing(
 ) -> dict[str, Atoms]:
     """Trimers for every cutoff of the calculator that is known."""
     if isinstance(calc, ThiryCalculator):
-        elements = calc.potential.elements
-        cutoffs = {part.cutoff for part in calc.potential.descriptor.parts} - {0.0}
+        potential = calc.potential
+        elements = potential.elements
+        used = {p for target in potential.targets.values() for p in target.parts}
+        cutoffs = {potential.descriptor.parts[p].cutoff for p in used} - {0.0}
     else:
         elements = tuple(dict.fromkeys(s for atoms in probes.values() for s in atoms.symbols))
         cutoffs = {cutoff} if cutoff else set()
@@ -194,6 +195,15 @@ def _crossing(
         for r_cut in sorted(cutoffs)
         for atoms in trimers(elements, r_cut)
     }
+
+
+def _varying(potential: Potential) -> Potential:
+    """Leave out the constant part of the energy: differences without it lose fewer digits."""
+    targets = dict(potential.targets)
+    if "energy" in targets:
+        zero = np.zeros_like(targets["energy"].reference_values)
+        targets["energy"] = replace(targets["energy"], reference_values=zero)
+    return replace(potential, targets=targets)
 
 
 def _subjects(potential: Potential, temperature: float) -> dict[str, ThiryCalculator]:
@@ -251,11 +261,7 @@ def _zero_temperature(potential: Potential, atoms: Atoms) -> float:
 
 
 def _slope(potential: Potential, atoms: Atoms, temperature: float) -> float:
-    # E does not depend on T: without its constant part the differences lose fewer digits
-    energy = potential.target("energy")
-    energy = replace(energy, reference_values=np.zeros_like(energy.reference_values))
-    potential = replace(potential, targets={**potential.targets, "energy": energy})
-    calc = ThiryCalculator(potential, extrapolation_warning=False)
+    calc = ThiryCalculator(_varying(potential), extrapolation_warning=False)
 
     def free_energy(x: float) -> float:
         calc.temperature = temperature + x

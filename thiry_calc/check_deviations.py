@@ -10,7 +10,7 @@ which the integrator conserves to h⁴ (Hairer, Lubich & Wanner, Geometric Numer
 IX.3), so that a short run resolves a drift that the fluctuations of H itself would hide.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,11 +28,14 @@ from thiry_calc.neighbors import VOIGT
 from thiry_calc.relax import potential_of_forces
 
 Array = NDArray[np.float64]
+Path = Callable[[float], tuple[float, float]]  # from x to Y and dY/dx
 
-# the largest displacements of the differences: small, for the third derivative of a potential
-# may jump where a pair crosses the cutoff
-STEP, STEP_OF_FORCES = 1e-3, 5e-5  # Å
-STRAIN = 1e-3
+# Half the length of a path: long where Y is rounded (coefficients of thousands of eV cancel in fits
+# of a thousand functions), short where Y bends, or jumps in its third derivative as a pair crosses
+# the cutoff. An error of the slope shows on all.
+PATHS, _NODES = (1e-3, 5e-3, 2e-2), 4  # Å; of Gauss and Legendre
+RANGE = 5.0  # Å: by a strain of x, pairs of this length change by RANGE x
+STEPS_OF_FORCES = (5e-5, 2e-4)  # Å, the largest displacements of differences, likewise
 N_ATOMS = 3  # atoms whose forces and Hessian rows are checked, at random
 
 
@@ -88,42 +91,57 @@ def errors_of(
 def _derivatives(
     calc: BaseCalculator, atoms: Atoms, rng: np.random.Generator
 ) -> Iterator[tuple[str, float]]:
-    state = evaluate(calc, atoms)
-
-    def displaced(direction: Array) -> Array:
-        def value(x: float) -> float:
-            moved = atoms.copy()
-            moved.positions += x * direction
-            return evaluate(calc, moved).value
-
-        return richardson(value, STEP)
-
-    errors = []
+    directions = []
     for a in rng.choice(len(atoms), min(N_ATOMS, len(atoms)), replace=False):
-        for c in range(3):
-            direction = np.zeros((len(atoms), 3))
-            direction[a, c] = 1.0
-            errors.append(abs(displaced(direction) + state.forces[a, c]))
+        directions += list(np.eye(3 * len(atoms)).reshape(-1, len(atoms), 3)[3 * a : 3 * a + 3])
     together = rng.normal(size=(len(atoms), 3))
-    together /= np.linalg.norm(together)
-    errors.append(abs(displaced(together) + np.sum(state.forces * together)))
+    directions.append(together / np.linalg.norm(together))
+    errors = [min(_unpaid_work(_moving(calc, atoms, d), h) for h in PATHS) for d in directions]
     yield "forces", float(np.max(errors))
-    if state.stress is None:
+    if evaluate(calc, atoms).stress is None:
         return
-
-    def strained(a: int, b: int) -> Array:
-        def value(x: float) -> float:
-            strain = np.eye(3)
-            strain[a, b] += x / 2
-            strain[b, a] += x / 2
-            other = atoms.copy()
-            other.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-            return evaluate(calc, other).value
-
-        return richardson(value, STRAIN)
-
-    errors = [abs(strained(a, b) / atoms.get_volume() - state.stress[a, b]) for a, b in VOIGT]
+    errors = []
+    for a, b in VOIGT:
+        path = _straining(calc, atoms, a, b)
+        errors.append(min(_unpaid_work(path, h / RANGE) for h in PATHS) / atoms.get_volume())
     yield "stress", float(np.max(errors))
+
+
+def _moving(calc: BaseCalculator, atoms: Atoms, direction: Array) -> Path:
+    """Y and its slope as atoms move along a direction."""
+
+    def at(x: float) -> tuple[float, float]:
+        moved = atoms.copy()
+        moved.positions += x * direction
+        state = evaluate(calc, moved)
+        return state.value, -float(np.sum(state.forces * direction))
+
+    return at
+
+
+def _straining(calc: BaseCalculator, atoms: Atoms, a: int, b: int) -> Path:
+    """Y and its slope as a component of the strain grows: dε = ė dx (1 + x ė)⁻¹."""
+    rate = np.zeros((3, 3))
+    rate[a, b] += 0.5
+    rate[b, a] += 0.5
+
+    def at(x: float) -> tuple[float, float]:
+        deformation = np.eye(3) + x * rate
+        other = atoms.copy()
+        other.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
+        state = evaluate(calc, other)
+        push = np.sum(state.stress * (rate @ np.linalg.inv(deformation)))
+        return state.value, float(other.get_volume() * push)
+
+    return at
+
+
+def _unpaid_work(path: Path, half: float) -> float:
+    """|ΔY − ∫ Y′ dx| over the length of a path: the mean error of Y′ along it."""
+    change = path(half)[0] - path(-half)[0]
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    slope = weights @ [path(half * x)[1] for x in nodes] / 2
+    return float(abs(change / (2 * half) - slope))
 
 
 def _invariances(
@@ -178,9 +196,8 @@ def _hessian(calc: Any, atoms: Atoms, rng: np.random.Generator) -> Iterator[tupl
             moved.positions[row // 3, row % 3] += x
             return evaluate(calc, moved).forces.ravel()
 
-        worst = max(
-            worst, float(np.max(np.abs(hessian[row] + richardson(forces, STEP_OF_FORCES, 3))))
-        )
+        slopes = [richardson(forces, step, 3) for step in STEPS_OF_FORCES]
+        worst = max(worst, float(np.max(np.min(np.abs(hessian[row] + slopes), axis=0))))
     yield "Hessian", worst
     yield "acoustic sum", float(np.max(np.abs(hessian.reshape(3 * n, n, 3).sum(axis=1))))
 

@@ -34,7 +34,7 @@ from thiry_calc.linear import TSQR
 from thiry_calc.neighbors import neighbors_of
 from training.collisions import collisions
 from training.dataset import Structure
-from training.kept import kept_arrays
+from training.kept import keep_arrays, loaded_arrays
 
 Array = NDArray[np.float64]
 
@@ -262,7 +262,7 @@ def fold_statistics(
     tasks = [executor.submit(_shard, folder, maker, shard) for _, shard in shards]
     out: list[dict[str, TSQR]] = []
     for (fold, _), task in zip(shards, tqdm(tasks, desc="rows", unit="shard"), strict=True):
-        new = task.result()
+        new = _loaded(task.result())
         if fold == len(out):
             out.append(new)
         else:
@@ -290,8 +290,12 @@ def _shards(structures: list[Structure]) -> list[list[Structure]]:
     return [[structures[int(k)] for k in np.flatnonzero(number == n)] for n in np.unique(number)]
 
 
-def _shard(folder: Path, maker: RowMaker, structures: list[Structure]) -> dict[str, TSQR]:
-    """Statistics of a shard, from its file or (in a worker) anew."""
+def _shard(folder: Path, maker: RowMaker, structures: list[Structure]) -> Path:
+    """File of the statistics of a shard, which (in a worker) are made unless it is there.
+
+    Futures hold their results until the end, so that the results are names.
+    """
+    path = folder / f"{maker.key(structures)}.npz"
 
     def make() -> dict[str, NDArray[np.float64]]:
         return {
@@ -300,7 +304,12 @@ def _shard(folder: Path, maker: RowMaker, structures: list[Structure]) -> dict[s
             for name, array in statistics.to_arrays().items()
         }
 
-    arrays = kept_arrays(folder / f"{maker.key(structures)}.npz", make)
+    keep_arrays(path, make)
+    return path
+
+
+def _loaded(path: Path) -> dict[str, TSQR]:
+    arrays = loaded_arrays(path)
     return {
         kind: TSQR.from_arrays(
             {key.removeprefix(f"{kind} "): a for key, a in arrays.items() if key.startswith(kind)}

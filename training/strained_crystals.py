@@ -15,11 +15,17 @@ from training.perturbations import strain
 
 Array = NDArray[np.float64]
 
-_SIZE, _N_K = 7, 16  # cubic cells a side, wider than twice the range of a Hessian; k points
+_N_K = 16  # k points
 
 
 def strained_crystals(
-    calc: Any, a0: float, descriptor: Descriptor, n_atoms: int, count: int, seed: int
+    calc: Any,
+    a0: float,
+    descriptor: Descriptor,
+    n_atoms: int,
+    count: int,
+    seed: int,
+    cells: int = 7,
 ) -> tuple[Array, Array]:
     """Rows of the perfect bcc crystal under random strains of up to 2 %.
 
@@ -35,6 +41,8 @@ def strained_crystals(
     count : int
         Number of strains.
     seed : int
+    cells : int
+        Cubic cells a side, wider than twice the range of the Hessian.
 
     Returns
     -------
@@ -43,16 +51,21 @@ def strained_crystals(
         −3 ln(ω̄ / ω̄_0) per atom times `n_atoms`, k_B.
     """
     rng = np.random.default_rng(seed)
-    cells = []
+    strained = []
     for _ in range(count):
-        cell = supercell(a0, _SIZE)
-        strain(cell, 0.02, rng)
-        cells.append(cell)
-    return _rows(cells, calc, a0, descriptor, n_atoms)
+        crystal = supercell(a0, cells)
+        strain(crystal, 0.02, rng)
+        strained.append(crystal)
+    return _rows(strained, supercell(a0, cells), calc, a0, descriptor, n_atoms)
 
 
 def expansion_row(
-    calc: Any, a0: float, descriptor: Descriptor, n_atoms: int, size: float = 0.002
+    calc: Any,
+    a0: float,
+    descriptor: Descriptor,
+    n_atoms: int,
+    size: float = 0.002,
+    cells: int = 7,
 ) -> tuple[Array, Array]:
     """Row of the slope at rest: the crystal expanded less the crystal compressed.
 
@@ -62,9 +75,11 @@ def expansion_row(
     Parameters
     ----------
     calc, a0, descriptor, n_atoms
-        As above.
+        As in `strained_crystals`.
     size : float
         Linear strain, one way.
+    cells : int
+        Likewise.
 
     Returns
     -------
@@ -72,15 +87,14 @@ def expansion_row(
     entropy : ndarray, shape (1,)
         k_B.
     """
-    cells = [supercell(a0 * (1 + s), _SIZE) for s in (size, -size)]
-    features, entropy = _rows(cells, calc, a0, descriptor, n_atoms)
+    both = [supercell(a0 * (1 + s), cells) for s in (size, -size)]
+    features, entropy = _rows(both, supercell(a0, cells), calc, a0, descriptor, n_atoms)
     return features[:1] - features[1:], entropy[:1] - entropy[1:]
 
 
 def _rows(
-    cells: list[Atoms], calc: Any, a0: float, descriptor: Descriptor, n_atoms: int
+    cells: list[Atoms], rest: Atoms, calc: Any, a0: float, descriptor: Descriptor, n_atoms: int
 ) -> tuple[Array, Array]:
-    rest = supercell(a0, _SIZE)
     zero, phi_0 = _log_frequency(rest, calc, a0), descriptor.values(rest)[0]
     frequencies = [_log_frequency(c, calc, a0) for c in tqdm(cells, desc="strained crystals")]
     features = [n_atoms * (descriptor.values(cell)[0] - phi_0) for cell in cells]

@@ -108,8 +108,9 @@ def _described(potential: Potential, target: str) -> str:
 def reference_values(potential: Potential) -> dict[str, Any]:
     """Predictions on unrelaxed standard defects at 5×5×5 cells, for regression tests."""
     out = {}
+    assert potential.crystal is not None
     for name in STANDARD:
-        atoms = build(name, LATTICE_CONSTANT, 5)
+        atoms = build(name, potential.crystal.a0, 5)
         atoms.calc = ThiryCalculator(potential, extrapolation_warning=False)
         out[name] = {
             "energy_eV": atoms.get_potential_energy(),

@@ -3,7 +3,7 @@
     python -m training.recipes.fe_dft_energy DATA
 
 DATA is a folder with Fe_Dragoni_sample.xyz.xz (Dragoni et al., Phys. Rev. Materials 2, 013808
-(2018)) and Fe_GAP22_DB9-12.xyz.xz (Zhang et al., npj Comput. Mater. 9, 94 (2023)), of the same
+(2018)) and Fe_GAP22_DB9-12.xyz.xz (Zhang et al., npj Comput. Mater. 9, 217 (2023)), of the same
 settings: PBE, ferromagnetic. A tenth of every group is held out. Written to
 ~/.cache/thiry_calc/Fe-DFT-energy.thiry, for `thiry generate training/recipes/iron_dft.toml` and
 `training.recipes.fe_dft`; takes five minutes.
