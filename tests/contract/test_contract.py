@@ -39,7 +39,7 @@ def test_contract(kind, elements, split, make_potential):
     _assert_complete(checks)
 
 
-@pytest.mark.parametrize("name", ["Fe-AM04", "Fe-AM04-AFS"])
+@pytest.mark.parametrize("name", ["Fe-AM04", "Fe-AM04-AFS", "Fe-DFT"])
 def test_contract_of_the_shipped_models(name):
     _assert_complete(run_checks(ThiryCalculator(name)))
 
