@@ -73,7 +73,7 @@ class Crystal:
     hbar_omega: dict[str, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Potential:
     """Descriptors and linear models of one or two targets ("energy", "entropy").
 
@@ -295,7 +295,7 @@ class Potential:
             info={**header["info"], "provenance": header["_store"]},
         )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Summarise the potential in a few lines."""
         lines = [f"{self.name}: {', '.join(self.elements)}; cutoff {self.cutoff:g} Å"]
         for name, t in self.targets.items():

@@ -76,6 +76,18 @@ class Fit:
     rank: int
     condition: float
 
+    def __str__(self) -> str:
+        """List what was tried."""
+        lines = ["cutoff   weights E/S   penalties   left out: energy (eV/√atom)   forces (eV/Å)"]
+        for descriptor, choice in self.choices:
+            f, e = choice.factors, choice.rmse
+            mark = "  <- chosen" if choice is self.best else ""
+            lines.append(
+                f"{descriptor.cutoff:6.2f} {f['energy']:7g}/{f['stress']:<6g}{choice.strength:8g}"
+                f"{e.get('energy', float('nan')):25.4f}{e.get('forces', float('nan')):16.4f}{mark}"
+            )
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:

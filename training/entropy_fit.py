@@ -75,6 +75,14 @@ class EntropyFit:
     choices: Sequence[tuple[Descriptor, float]]
     n_structures: int
 
+    def __str__(self) -> str:
+        """List what was tried."""
+        lines = ["cutoff   left out: formation entropy (k_B)"]
+        for descriptor, rmse in self.choices:
+            mark = "  <- chosen" if descriptor == self.descriptor else ""
+            lines.append(f"{descriptor.cutoff:6.2f}{rmse:34.4f}{mark}")
+        return "\n".join(lines)
+
 
 def fit_entropy(
     structures: Sequence[Structure],

@@ -45,7 +45,7 @@ class Compared(NamedTuple):
     groups: list[str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Labels and predictions.
 
@@ -81,6 +81,10 @@ class Evaluation:
                 if (key := f"{stem}_{measure}_{unit}") in _KEYS
             }
         return out | {"n_structures": self.n_structures}
+
+    def __repr__(self) -> str:
+        """Show tables of errors."""
+        return "\n\n".join(f"{title}\n{table}" for title, table in self.tables().items())
 
 
 def evaluate(potential: Potential, structures: Sequence[Structure]) -> Evaluation:

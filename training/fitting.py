@@ -41,7 +41,7 @@ from training.weighing import ENERGY_FACTORS, STRESS_FACTORS
 CORE = (0.35, 0.7)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fitted:
     """A fitted potential and its errors.
 
@@ -67,6 +67,16 @@ class Fitted:
     test: Evaluation
     leaked: int
     without_leaks: Evaluation | None
+
+    def __repr__(self) -> str:
+        """Show the potential, what was tried, and the errors of the test set."""
+        tried = [str(one) for one in (self.energy, self.entropy) if one is not None]
+        parts = ["\n".join([str(self.potential), *tried])]
+        if self.test.compared:
+            parts.append(f"test:\n{self.test}")
+        if self.leaked:
+            parts.append(f"{self.leaked} test structures are copies of fitted ones, up to symmetry")
+        return "\n\n".join(parts)
 
 
 def fit(

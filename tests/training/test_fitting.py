@@ -118,7 +118,7 @@ def test_the_command_writes_a_model_that_works(files, capsys):
     assert main(["fit", str(files / "fit.toml"), "--workers", "0"]) == 0
     printed = capsys.readouterr().out
     assert "<- chosen" in printed
-    assert "test, forces (eV/Å)" in printed
+    assert "test:\nenergy (meV/atom)\n" in printed
 
 
 def test_a_fitted_potential_knows_its_crystal(files, tmp_path):

@@ -49,9 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result.summary(), indent=1, allow_nan=False))
         return 0
-    print(data)
-    for title, table in result.tables().items():
-        print(f"\n{title}\n{table}")
+    print(data, result, sep="\n\n")
     return 0
 
 
