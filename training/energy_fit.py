@@ -19,7 +19,7 @@ from thiry_calc.linear import TSQR, LinearModel, ridge
 from thiry_calc.potential import Potential, Target
 from training.copies import classes, invariants
 from training.dataset import Structure
-from training.error_bars import calibrated_by_folds
+from training.error_bars import with_error_bars
 from training.folds import deal, penalty_groups, smoothness
 from training.free_atoms import E0, Method, free_atom_energies, is_free_atom, usual_energies
 from training.learning import Learning, learning_curve
@@ -93,14 +93,13 @@ class Fit:
 class _Candidate:
     """A descriptor, the statistics of its rows by block and kind, and one way to weigh them."""
 
-    descriptor: Combined
-    baseline: Baseline
+    maker: RowMaker
     blocks: Sequence[Mapping[str, TSQR]]
     choice: Choice
 
     @property
-    def folds(self) -> list[dict[str, TSQR]]:
-        return _merged(self.blocks)
+    def total(self) -> dict[str, TSQR]:
+        return _merged(self.blocks, len(self.blocks))[0]
 
 
 def fit_energy(
@@ -167,9 +166,9 @@ def fit_energy(
         choices += [(whole, choice) for choice in tried]
         choice = tried[best_choice(tried)]
         if best is None or choice.score < best.choice.score:  # the others' rows are let go
-            best = _Candidate(whole, baseline, blocks, choice)
+            best = _Candidate(maker, blocks, choice)
     assert best is not None
-    model, potential = _solved(best, used, dealt // BLOCKS_PER_FOLD, name, n_functions)
+    model, potential = _solved(best, used, name, n_functions)
     return Fit(
         potential,
         choices,
@@ -179,7 +178,7 @@ def fit_energy(
         len(used),
         len(structures) - len(distinct),
         model.effective_parameters,
-        *rank_and_condition(joined(_merged(best.blocks, len(best.blocks))[0], best.choice.factors)),
+        *rank_and_condition(joined(best.total, best.choice.factors)),
     )
 
 
@@ -225,18 +224,17 @@ def rank_and_condition(stats: TSQR) -> tuple[int, float]:
 def _solved(
     best: _Candidate,
     structures: Sequence[Structure],
-    folds: NDArray[np.int64],
     name: str,
     n_functions: int | None,
 ) -> tuple[LinearModel, Potential]:
     """Model of the learned part, and the potential with all parts."""
-    whole, baseline = best.descriptor, best.baseline
-    parts = [joined(fold, best.choice.factors) for fold in best.folds]
-    total, always = reduce(add, parts), penalty_groups(whole) < 0
+    whole, baseline = best.maker.descriptor, best.maker.baseline
+    assert isinstance(whole, Combined)
+    total, always = joined(best.total, best.choice.factors), penalty_groups(whole) < 0
     fitted = compacted(ridge(total, best.choice.penalty))
     if n_functions is not None and n_functions < int((~always).sum()):
         fitted = without_others(total, fitted, most_useful(fitted, always, n_functions))
-    model, of_forces = calibrated_by_folds(fitted, parts, structures, folds, whole, baseline)
+    model, of_forces = with_error_bars(fitted, structures, best.maker, best.choice.factors)
     sample = [s.atoms for s in structures[:: max(1, len(structures) // LEVERAGE_STRUCTURES)]]
     limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))
     every, complete = whole.parts, model

@@ -1,54 +1,51 @@
-"""Error bars that cover errors: the noise scaled to those of structures left out.
+"""Error bars that cover errors: those of each structure by a fit of all others.
 
 Labels of density functional theory have little noise: errors are those of the descriptor, of which
-the posterior knows nothing. Every structure is predicted by a fit of the other folds, and the std
-scaled to cover the errors of energies. Those of forces, of which there are many, give a std for
-each range of leverages: they grow more slowly than its root, and do not vanish with it where
-symmetry makes forces vanish, but labels have noise.
+the posterior knows nothing. Without the rows Z of a structure, with residuals r of the fit to all,
+their errors and leverages are, without another fit,
+
+    (1 − H)⁻¹ r   and   diag (1 − H)⁻¹ − 1,   H = Z (XᵀX + Λ)⁻¹ Zᵀ
+
+(Cook and Weisberg, Residuals and Influence in Regression (1982), sec. 2.2). The std is scaled to
+cover the errors of energies. Those of forces, of which there are many, give a std for each range of
+leverages: they grow more slowly than its root, and do not vanish with it where symmetry makes
+forces vanish, but labels have noise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from thiry_calc.descriptors import Descriptor
-from thiry_calc.linear import TSQR, LinearModel, ridge
-from thiry_calc.linear.validate import left_out
-from thiry_calc.neighbors import neighbors_of
-from training.assemble import feature_sums
+from thiry_calc.linear import LinearModel
 from training.dataset import Structure
 from training.regression import covering_scale, rescaled
-from training.rows import Baseline
+from training.rows import RowMaker
 
 Array = NDArray[np.float64]
 
-_FORCE_STRUCTURES = 100  # of whose forces the errors are looked at
+_STRUCTURES = 300  # whose errors are looked at
 _BINS, _LEAST = 12, 50  # ranges of leverages, and errors in each
 _VANISHING = 1e-10  # of the largest leverage: none, but for rounding
 
 
-def calibrated_by_folds(
+def with_error_bars(
     model: LinearModel,
-    parts: Sequence[TSQR],
     structures: Sequence[Structure],
-    folds: NDArray[np.int64],
-    descriptor: Descriptor,
-    baseline: Baseline,
+    maker: RowMaker,
+    factors: Mapping[str, float],
 ) -> tuple[LinearModel, Array | None]:
-    """Scale the noise to the errors of structures left out.
+    """Scale the noise to the errors of structures left out one at a time.
 
     Parameters
     ----------
     model : LinearModel
-        Fitted to all folds, K features.
-    parts : sequence of F TSQR
-        Weighted rows of each fold.
+        Fitted to the structures, K features.
     structures : sequence of n Structure
-    folds : ndarray, shape (n,)
-        0 to F − 1.
-    descriptor : Descriptor
-    baseline : Baseline
+    maker : RowMaker
+    factors : mapping of str to float
+        Of the rows of each kind.
 
     Returns
     -------
@@ -57,25 +54,42 @@ def calibrated_by_folds(
     by_leverage : ndarray, shape (2, B) or None
         Leverages and std of forces, eV/Å; None without forces.
     """
-    assert model.penalty is not None
-    energies = [np.zeros(0)]
-    errors, leverages = [np.zeros(0)], [np.zeros(0)]
-    for fold, rest in left_out(parts):
-        without = ridge(rest, model.penalty)
-        left = [one for one, f in zip(structures, folds, strict=True) if f == fold]
-        known = [one for one in left if one.energy is not None]
-        sums = feature_sums([one.atoms for one in known], descriptor, "error bars")
-        pairs = zip(sums, known, strict=True)
-        x = np.array([baseline.centered(row, one.atoms) for row, one in pairs])
-        y = np.array([baseline.learned_energy(one) for one in known])
-        energies.append(np.abs(y - without.predict(x)) / without.std(x))
-        some = [one for one in left if one.forces is not None]
-        for one in some[:: max(1, len(some) * len(parts) // _FORCE_STRUCTURES)]:
-            _, rows, _ = descriptor.push(neighbors_of(one.atoms, descriptor.cutoff))
-            errors.append(np.abs(baseline.learned_forces(one) - without.predict(rows)))
-            leverages.append(without.leverage(rows))
-    found = std_by_leverage(np.concatenate(errors), np.concatenate(leverages))
-    return rescaled(model, np.concatenate(energies)), found
+    found: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": []}
+    some = structures[:: -(-len(structures) // _STRUCTURES)]
+    for one in tqdm(some, desc="error bars", disable=None):
+        for kind, errors, leverages in _left_out(model, one, maker, factors):
+            if kind in found:
+                found[kind].append((errors, leverages))
+    forces = found["forces"]
+    std = std_by_leverage(*map(np.concatenate, zip(*forces, strict=True))) if forces else None
+    if not found["energy"]:
+        return model, std
+    errors, leverages = map(np.concatenate, zip(*found["energy"], strict=True))
+    return rescaled(model, errors / (model.noise * np.sqrt(leverages))), std
+
+
+def _left_out(
+    model: LinearModel, one: Structure, maker: RowMaker, factors: Mapping[str, float]
+) -> list[tuple[str, Array, Array]]:
+    """Kind, |errors| and leverages of a structure's rows by a fit without it."""
+    assert model.leverage_factor is not None
+    rows = [
+        rows._replace(weights=rows.weights * factors.get(rows.kind, 1.0))
+        for rows in maker.rows(one)
+        if factors.get(rows.kind, 1.0) > 0
+    ]
+    if not rows:
+        return []
+    weights = np.concatenate([each.weights for each in rows])
+    x = np.concatenate([each.x for each in rows])
+    residuals = weights * (np.concatenate([each.y for each in rows]) - model.predict(x))
+    z = weights[:, None] * (x @ model.leverage_factor)
+    inverse = np.linalg.inv(np.eye(len(z)) - z @ z.T)
+    errors = np.abs(inverse @ residuals) / weights
+    leverages = np.maximum(np.diag(inverse) - 1.0, 0.0) / weights**2
+    ends = np.cumsum([len(each.y) for each in rows])[:-1]
+    kinds = [each.kind for each in rows]
+    return list(zip(kinds, np.split(errors, ends), np.split(leverages, ends), strict=True))
 
 
 def std_by_leverage(errors: Array, leverages: Array) -> Array | None:

@@ -19,10 +19,11 @@ depend on the number of workers.
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -146,6 +147,22 @@ class Scales:
 SCALES = Scales(energy=1.0, force=10.0, virial=10.0)
 
 
+class Rows(NamedTuple):
+    """Rows of one kind, before their weights.
+
+    Attributes
+    ----------
+    kind : {"energy", "forces", "stress", "core"}
+    x : ndarray, shape (n, K)
+    y, weights : ndarray, shape (n,)
+    """
+
+    kind: str
+    x: Array
+    y: Array
+    weights: Array
+
+
 @dataclass(frozen=True, eq=False)
 class RowMaker:
     """How rows are made; everything that a shard's file depends on but its structures.
@@ -169,10 +186,13 @@ class RowMaker:
         """Statistics of some structures, by kind."""
         out = {kind: TSQR(self.descriptor.n_features) for kind in KINDS}
         for one in structures:
-            self._add(one, self.weights.get(one.group, GroupWeight()), out)
+            for rows in self.rows(one):
+                out[rows.kind].update(rows.x, rows.y, rows.weights)
         return out
 
-    def _add(self, one: Structure, weight: GroupWeight, out: Mapping[str, TSQR]) -> None:
+    def rows(self, one: Structure) -> Iterator[Rows]:
+        """Rows of a structure."""
+        weight = self.weights.get(one.group, GroupWeight())
         forces = one.forces if weight.forces > 0 else None
         stress = one.stress if weight.stress > 0 else None
         nl = neighbors_of(one.atoms, self.descriptor.cutoff)
@@ -184,27 +204,27 @@ class RowMaker:
         if forces is not None:
             size = np.linalg.norm(forces, axis=1) / self.scales.force
             factors = np.repeat(weight.forces / np.hypot(1.0, size), 3)
-            out["forces"].update(force_rows, self.baseline.learned_forces(one), factors)
+            yield Rows("forces", force_rows, self.baseline.learned_forces(one), factors)
         if stress is not None:
             virial = self.baseline.learned_virial(one)
             size = np.abs(stress).max() * one.atoms.get_volume() / len(one.atoms)
             factor = weight.stress / np.hypot(1.0, size / self.scales.virial)
-            out["stress"].update(strain_rows, virial, np.full(6, factor / root))
+            yield Rows("stress", strain_rows, virial, np.full(6, factor / root))
         if one.energy is not None and weight.energy > 0:
             x = self.baseline.centered(total, one.atoms)
             y = self.baseline.learned_energy(one)
             factor = weight.energy / np.hypot(1.0, self.baseline.excess(one) / self.scales.energy)
-            out["energy"].update(x[None], [y], [factor / root])
-            self._collide(one.atoms, y, out["core"])
+            yield Rows("energy", x[None], np.array([y]), np.array([factor / root]))
+            yield from self._collisions(one.atoms, y)
 
-    def _collide(self, atoms: Atoms, learned: float, out: TSQR) -> None:
-        """Add rows of collisions in a structure of given energy without the core."""
+    def _collisions(self, atoms: Atoms, learned: float) -> Iterator[Rows]:
+        """Rows of collisions in a structure of given energy without the core."""
         if self.baseline.core is None:
             return
         for one in collisions(atoms, self.baseline.core):
             x = self.baseline.centered(self.descriptor.values(one.atoms).sum(axis=0), one.atoms)
             y = one.times * learned + one.learned
-            out.update(x[None], [y], [1 / (1 + one.repulsion)])
+            yield Rows("core", x[None], np.array([y]), np.array([1 / (1 + one.repulsion)]))
 
     def key(self, structures: Sequence[Structure]) -> str:
         """Digest of all that the statistics of some structures depend on."""
