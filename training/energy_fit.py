@@ -231,10 +231,11 @@ def _solved(
     whole, baseline = best.maker.descriptor, best.maker.baseline
     assert isinstance(whole, Combined)
     total, always = joined(best.total, best.choice.factors), penalty_groups(whole) < 0
-    fitted = compacted(ridge(total, best.choice.penalty))
+    fitted = ridge(total, best.choice.penalty)
     if n_functions is not None and n_functions < int((~always).sum()):
         fitted = without_others(total, fitted, most_useful(fitted, always, n_functions))
-    model, of_forces = with_error_bars(fitted, structures, best.maker, best.choice.factors)
+    scaled, of_forces = with_error_bars(fitted, structures, best.maker, best.choice.factors)
+    model = compacted(scaled, total.mean_square)
     sample = [s.atoms for s in structures[:: max(1, len(structures) // LEVERAGE_STRUCTURES)]]
     limit = largest_leverage(model, whole, sample, np.zeros(whole.n_features))
     every, complete = whole.parts, model

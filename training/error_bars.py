@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 _STRUCTURES = 300  # whose errors are looked at
 _BINS, _LEAST = 12, 50  # ranges of leverages, and errors in each
 _VANISHING = 1e-10  # of the largest leverage: none, but for rounding
+_ALONE = 1 - 1e-9  # leverage at most: what one structure alone tells would be infinite without it
 
 
 def with_error_bars(
@@ -65,7 +66,11 @@ def with_error_bars(
     if not found["energy"]:
         return model, std
     errors, leverages = map(np.concatenate, zip(*found["energy"], strict=True))
-    return rescaled(model, errors / (model.noise * np.sqrt(leverages))), std
+    uncertain = leverages > _VANISHING * leverages.max()
+    if not uncertain.any():
+        return model, std
+    std_of_energies = model.noise * np.sqrt(leverages[uncertain])
+    return rescaled(model, errors[uncertain] / std_of_energies), std
 
 
 def _left_out(
@@ -84,7 +89,8 @@ def _left_out(
     x = np.concatenate([each.x for each in rows])
     residuals = weights * (np.concatenate([each.y for each in rows]) - model.predict(x))
     z = weights[:, None] * (x @ model.leverage_factor)
-    inverse = np.linalg.inv(np.eye(len(z)) - z @ z.T)
+    values, vectors = np.linalg.eigh(z @ z.T)
+    inverse = (vectors / (1 - np.minimum(values, _ALONE))) @ vectors.T
     errors = np.abs(inverse @ residuals) / weights
     leverages = np.maximum(np.diag(inverse) - 1.0, 0.0) / weights**2
     ends = np.cumsum([len(each.y) for each in rows])[:-1]

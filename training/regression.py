@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 
 _DOF, _REFITS = 4.0, 3
 LEAST = 1e-8
+_ROUNDING = 1e-6
 
 
 def penalty_groups(descriptor: Combined, parts: tuple[int, ...]) -> NDArray[np.int64]:
@@ -56,7 +57,7 @@ def bayesian_ridge(
     Returns
     -------
     LinearModel
-        Coefficients in double precision, leverage factor in single.
+        With a rounded leverage factor, see `compacted`.
     """
     size = statistics.mean_square if shape is None else shape
     prior = np.where(size > 0, size, size[size > 0].min(initial=1.0))
@@ -67,7 +68,7 @@ def bayesian_ridge(
     ratio = np.maximum(found / prior, least)[used]
     penalty[used] = prior[used] * np.exp(np.round(np.log(ratio), 1))
     model = ridge(statistics, penalty, covariance=covariance)
-    return compacted(model) if covariance else model
+    return compacted(model, statistics.mean_square) if covariance else model
 
 
 def fit_heavy_tailed(
@@ -114,21 +115,30 @@ def fit_heavy_tailed(
     return model
 
 
-def compacted(model: LinearModel) -> LinearModel:
-    """Round the leverage factor to single precision, which halves a model file.
+def compacted(model: LinearModel, size: Array) -> LinearModel:
+    """Round the leverage factor, which halves a model file.
+
+    Rows of collinear features have large entries that cancel, so that digits after the point count
+    and not significant ones: rounded to single precision, the leverages of a copper potential's
+    energies were twenty times too large. Entries of feature k become multiples of a power of two
+    next to 10⁻⁶/√size_k, which changes these leverages by less than a thousandth.
 
     Parameters
     ----------
     model : LinearModel
-        With a covariance.
+        With a covariance, of K features.
+    size : ndarray, shape (K,)
+        Mean squares of the features in the weighted rows; zeros leave a feature as it is.
 
     Returns
     -------
     LinearModel
     """
     assert model.leverage_factor is not None
-    rounded = model.leverage_factor.astype(np.float32).astype(np.float64)
-    return replace(model, leverage_factor=rounded)
+    seen = size > 0
+    steps = 2.0 ** np.round(np.log2(_ROUNDING / np.sqrt(np.where(seen, size, 1.0))))[:, None]
+    rounded = np.round(model.leverage_factor / steps) * steps
+    return replace(model, leverage_factor=np.where(seen[:, None], rounded, model.leverage_factor))
 
 
 def calibrated(model: LinearModel, X: Array, y: Array) -> LinearModel:

@@ -19,7 +19,6 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from thiry_calc.linear import TSQR, LinearModel, ridge
-from training.regression import compacted
 
 Array = NDArray[np.float64]
 
@@ -80,7 +79,7 @@ def without_others(statistics: TSQR, model: LinearModel, kept: NDArray[np.int64]
         other fit.
     """
     assert model.penalty is not None
-    part = compacted(ridge(statistics.subset(kept), model.penalty[kept]))
+    part = ridge(statistics.subset(kept), model.penalty[kept])
     assert part.leverage_factor is not None
     size = statistics.mean_square * statistics.n
     penalty = _SHUT * np.where(size > 0, size, 1.0)

@@ -52,6 +52,22 @@ def test_errors_are_those_of_a_fit_without_the_structure():
     np.testing.assert_allclose(std, expected, rtol=1e-5)
 
 
+def test_what_a_structure_alone_tells_is_uncertain_without_it():
+    """The constant of an element of one structure: its leverage is one, and no number overflows."""
+    descriptor = Combined((OneBody(("Cr", "Fe")), Pair(4.0, 6, ("Cr", "Fe"))))
+    baseline = Baseline(("Cr", "Fe"), np.zeros(2), np.zeros((2, descriptor.n_features)))
+    maker = RowMaker(descriptor, baseline)
+    structures = _structures(12)
+    structures[0].atoms.symbols[0] = "Cr"
+    penalty = np.full(descriptor.n_features, 0.3)
+    penalty[:2] = 0.0
+    whole = ridge(joined(maker.statistics(structures), FACTORS), penalty)
+    with np.errstate(all="raise"):
+        model, std = with_error_bars(whole, structures, maker, FACTORS)
+    assert 0 < model.noise < 1000 * whole.noise
+    assert np.isfinite(std).all()
+
+
 def test_without_energies_the_noise_stays():
     descriptor = Combined((OneBody(("Fe",)), Pair(4.0, 6, ("Fe",))))
     baseline = Baseline(("Fe",), np.zeros(1), np.zeros((1, descriptor.n_features)))

@@ -131,7 +131,7 @@ def fit_energy(data: DefectRows, frames: list[Atoms], reference: Reference) -> L
         data.formation_energy[use],
         np.full(use.sum(), 1 / SIGMA_FORMATION),
     )
-    model = compacted(ridge(statistics, PENALTY_ENERGY))
+    model = compacted(ridge(statistics, PENALTY_ENERGY), statistics.mean_square)
     test = data.held_out & ~data.strained
     return calibrated(
         model, data.features[test][:, columns_of(SHARED)], data.formation_energy[test]
