@@ -13,7 +13,7 @@ import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors import Combined, OneBody
+from thiry_calc.descriptors import ACE, Combined, OneBody
 from thiry_calc.linear import TSQR, ridge
 from thiry_calc.linear.validate import left_out
 from thiry_calc.neighbors import neighbors_of
@@ -25,16 +25,22 @@ from training.rows import Baseline, RowMaker
 Array = NDArray[np.float64]
 
 _KCAL, _KJ = units.kcal / units.mol, units.kJ / units.mol
-_ENERGY_UNITS = {"Hartree": units.Ha, "Rydberg": units.Ry, "kcal/mol": _KCAL, "kJ/mol": _KJ}
+_ENERGY_UNITS = {
+    "Hartree": units.Ha,
+    "Rydberg": units.Ry,
+    "kcal/mol": _KCAL,
+    "kJ/mol": _KJ,
+    "meV": 1e-3,
+}
 _ENERGIES = {
     **{f"energies are in {name}": value for name, value in _ENERGY_UNITS.items()},
-    "energies are in meV": 1e-3,
     "forces are in Hartree/Bohr": units.Bohr / units.Ha,
     "forces are in Rydberg/Bohr": units.Bohr / units.Ry,
     "forces are in kcal/mol/Å": 1 / _KCAL,
     "forces are in kJ/mol/Å": 1 / _KJ,
     "forces are in meV/Å": 1e3,
     "energies are in Hartree and forces in Hartree/Bohr, or Rydberg likewise": units.Bohr,
+    "positions are in Bohr": 1 / units.Bohr,
     "forces have the opposite sign": -1.0,
 }
 _STRESSES = {
@@ -44,8 +50,10 @@ _STRESSES = {
         for name, value in {"GPa": units.GPa, "kbar": 0.1 * units.GPa}.items()
         for sign, turned in ((1, ""), (-1, " with the opposite sign"))
     },
+    **{f"energies are in {e} and forces in {e}/Å": 1 / value for e, value in _ENERGY_UNITS.items()},
 }
 _FUNCTIONS, _CUTOFF = 60, 1.85  # per element; in distances of nearest neighbours
+_PAIR_FUNCTIONS = 8  # per pair of elements, where those of order three would be too many
 _STRUCTURES, _FOLDS, _LEAST = 100, 4, 12
 _RIDGE = 1e-3  # of the mean squares of features
 _BETTER = 0.7  # of the errors with the units given; those of wrong factors are 1.5 and more
@@ -76,23 +84,28 @@ def check_units(structures: Sequence[Structure], elements: tuple[str, ...]) -> N
     name = _best(folds, "energy", _ENERGIES)
     if name:
         raise ValueError(
-            f"energies and forces contradict one another: they agree if {name}; convert them to eV "
-            "and eV/Å"
+            f"energies and forces contradict one another: they agree if {name}; convert all to eV "
+            "and Å"
         )
     if sum(fold["stress"].n for fold in folds) >= 6 * _LEAST:
         name = _best(folds, "stress", _STRESSES)
         if name:
             raise ValueError(
-                f"stresses contradict forces: they agree if {name}; convert them to eV/Å³ with the "
-                "sign of ASE, (1/V) ∂E/∂ε, or call them virials"
+                f"stresses contradict forces: they agree if {name}; convert all to eV and Å, "
+                "stresses with the sign of ASE, (1/V) ∂E/∂ε, or call them virials"
             )
 
 
 def _folds(structures: Sequence[Structure], elements: tuple[str, ...]) -> list[dict[str, TSQR]]:
     """Rows of each fold by kind, of the same size for all kinds."""
     atoms = [one.atoms for one in structures]
-    expansion = cluster_expansion(_FUNCTIONS, _CUTOFF * nearest_distance(atoms), elements)
+    r_cut = _CUTOFF * nearest_distance(atoms)
     channels = elements if len(elements) > 1 else None
+    expansion = (
+        cluster_expansion(_FUNCTIONS, r_cut, elements)
+        if len(elements) < 3
+        else ACE(r_cut, (_PAIR_FUNCTIONS,), elements=channels)
+    )
     descriptor = Combined((OneBody(channels), expansion))
     symbols = [np.array(a.get_chemical_symbols()) for a in atoms]
     counts = np.array([[np.count_nonzero(s == e) for e in elements] for s in symbols], float)
@@ -153,7 +166,7 @@ def check_energies(structures: Sequence[Structure], elements: tuple[str, ...]) -
         energy = float(one.energy or 0.0) / len(one.atoms)
         usual = float(np.mean([by_element[symbol] for symbol in one.atoms.symbols]))
         for name, factor in _ENERGY_UNITS.items():
-            if abs(energy * factor / usual - 1) < _SAME and _is_dense(one, known):
+            if abs(energy * factor - usual) < _SAME * abs(usual) and _is_dense(one, known):
                 raise ValueError(
                     f"{one.source}: the energy is {energy:.6g} eV per atom where {usual:.6g} is "
                     f"usual, as if in {name}; convert it to eV"

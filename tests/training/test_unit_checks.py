@@ -13,13 +13,14 @@ from training.fitting import fit
 from training.unit_checks import check_energies, check_units
 
 
-def _frames():
+def _frames(elements=("Cu",)):
     rng = np.random.default_rng(0)
     out = []
     for _ in range(24):
         atoms = bulk("Cu", "fcc", 3.6, cubic=True) * (2, 2, 1)
         atoms.set_cell(atoms.cell.array * (1 + 0.02 * rng.normal()), scale_atoms=True)
         atoms.positions += 0.1 * rng.normal(size=(len(atoms), 3))
+        atoms.symbols = rng.choice(elements, size=len(atoms))
         atoms.calc = EMT()
         labels = {
             "energy": atoms.get_potential_energy(),
@@ -40,8 +41,9 @@ def test_labels_in_eV_pass():
 @pytest.mark.parametrize(
     ("label", "factor", "message"),
     [
-        ("energy", 1 / units.Ha, "they agree if energies are in Hartree; convert them to eV"),
+        ("energy", 1 / units.Ha, "they agree if energies are in Hartree; convert all to eV and Å"),
         ("energy", units.mol / units.kJ, "they agree if energies are in kJ/mol"),
+        ("energy", 1e3, "they agree if energies are in meV"),
         ("forces", units.Bohr / units.Ha, "they agree if forces are in Hartree/Bohr"),
         ("stress", 1 / units.GPa, "they agree if they are in GPa; convert"),
         ("stress", -10 / units.GPa, "they agree if they are in kbar with the opposite"),
@@ -57,6 +59,34 @@ def test_a_label_in_another_unit(label, factor, message):
         check_units(labelled(frames), ("Cu",))
 
 
+def test_positions_in_Bohr():
+    frames = _frames()
+    for atoms in frames:
+        atoms.set_cell(atoms.cell.array / units.Bohr, scale_atoms=True)
+        del atoms.info["stress"]
+    with pytest.raises(ValueError, match="they agree if positions are in Bohr"):
+        check_units(labelled(frames), ("Cu",))
+
+
+def test_energies_and_forces_in_one_other_unit():
+    frames = _frames()
+    for atoms in frames:
+        atoms.info["energy"] *= units.mol / units.kcal
+        atoms.arrays["forces"] *= units.mol / units.kcal
+    with pytest.raises(ValueError, match="if energies are in kcal/mol and forces in kcal/mol/Å"):
+        check_units(labelled(frames), ("Cu",))
+
+
+@pytest.mark.parametrize("elements", [("Au", "Cu", "Ni"), ("Ag", "Al", "Au", "Cu", "Ni", "Pt")])
+def test_many_elements(elements):
+    frames = _frames(elements)
+    check_units(labelled(frames), elements)
+    for atoms in frames:
+        atoms.info["energy"] /= units.Ha
+    with pytest.raises(ValueError, match="energies and forces contradict one another"):
+        check_units(labelled(frames), elements)
+
+
 def test_a_fit_refuses_them():
     frames = _frames()
     for atoms in frames:
@@ -65,11 +95,12 @@ def test_a_fit_refuses_them():
         fit(frames, preset="fast", r_cut=4.0)
 
 
-def test_one_frame_in_another_unit():
+@pytest.mark.parametrize(("factor", "name"), [(1 / units.Ry, "Rydberg"), (1e3, "meV")])
+def test_one_frame_in_another_unit(factor, name):
     structures = [replace(one, energy=one.energy - 3455.7 * 16) for one in labelled(_frames())]
     check_energies(structures, ("Cu",))
-    structures[7] = replace(structures[7], energy=structures[7].energy / units.Ry)
-    with pytest.raises(ValueError, match=r"frame 7: the energy is .* as if in Rydberg"):
+    structures[7] = replace(structures[7], energy=structures[7].energy * factor)
+    with pytest.raises(ValueError, match=rf"frame 7: the energy is .* as if in {name}"):
         check_energies(structures, ("Cu",))
 
 
@@ -80,3 +111,7 @@ def test_atoms_far_apart_may_have_any_energy():
     usual = np.median([one.energy for one in structures])
     structures[3] = replace(structures[3], atoms=far, energy=usual / units.Ry)
     check_energies(structures, ("Cu",))
+
+
+def test_energies_of_zero_pass():
+    check_energies([replace(one, energy=0.0) for one in labelled(_frames())], ("Cu",))
