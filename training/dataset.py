@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from thiry_calc.structures import read_structures
+from training.config import Key, check_table, text
 from training.labels import QUANTITIES, labels_of
 
 Array = NDArray[np.float64]
 
 GROUP_NAMES = ("group", "config_type", "family")
+LABEL_NAMES = {quantity: Key(text(), None) for quantity in QUANTITIES}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,7 @@ def read_dataset(
         keeps none; the message names file and frame.
     """
     keys, select = dict(keys or {}), dict(select or {})
+    check_table(keys, LABEL_NAMES, "the names of labels")
     structures, seen = [], Counter[str]()
     names = {quantity: Counter[str]() for quantity in QUANTITIES}
     files = _files(patterns, Path(folder))
@@ -143,7 +146,7 @@ def read_dataset(
         raise ValueError(f"no structure has {select!r}; among those read, {common}")
     missing = [f"{q} = {name!r}" for q, name in keys.items() if not names[q]]
     if missing:
-        raise ValueError(f"no structure has the label {missing[0]}; correct [data] keys")
+        raise ValueError(f"no structure has the label {missing[0]}; correct its name")
     return Dataset(structures, names)
 
 
@@ -185,6 +188,8 @@ def _files(patterns: Iterable[str | Path], folder: Path) -> list[Path]:
         else:
             matches = [path]
         found.update(dict.fromkeys(matches))
+    if not found:
+        raise ValueError("no file of structures is given; name one, or a pattern")
     return list(found)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from thiry_calc.descriptors import Descriptor, make_descriptor
 from thiry_calc.potential import TARGETS
 from training.config import Checker, Key, check_table, integer, listing, read_toml, real, text
-from training.labels import QUANTITIES
+from training.dataset import LABEL_NAMES
 from training.presets import PRESETS
 
 
@@ -47,6 +47,7 @@ def _e0(value: Any, where: str) -> Any:
 def _zbl(value: Any, where: str) -> bool | tuple[float, float]:
     if isinstance(value, bool):
         return value
+    value = list(value) if isinstance(value, tuple) else value
     radii = listing(real(0.0, 30.0, "Å"))(value, where)
     if len(radii) != 2 or not 0 < radii[0] < radii[1]:
         raise ValueError(f"{where} is {value!r}; expected true, false, or two radii in Å")
@@ -56,6 +57,11 @@ def _zbl(value: Any, where: str) -> bool | tuple[float, float]:
 def _crystal(value: Any, where: str) -> dict[str, Any]:
     schema = {"lattice": Key(text("bcc", "fcc")), "a0": Key(real(1.0, 10.0, "Å"))}
     return check_table(value, schema, where)
+
+
+def _keys(value: Any, where: str) -> dict[str, str]:
+    found = check_table(value, LABEL_NAMES, where)
+    return {quantity: name for quantity, name in found.items() if name is not None}
 
 
 def _descriptor(value: Any, where: str) -> Descriptor:
@@ -73,7 +79,7 @@ _DATA = {
     "test": Key(listing(text()), ()),
     "train_select": Key(_mapping(_value), {}),
     "test_select": Key(_mapping(_value), {}),
-    "keys": Key(_mapping(text()), {}),
+    "keys": Key(_keys, {}),
 }
 _MODEL = {
     "preset": Key(text(*PRESETS), None),
@@ -93,10 +99,8 @@ def _group(value: Any, where: str) -> dict[str, Any]:
     return check_table(value, _GROUP, f"[weights.group] {where}")
 
 
-_WEIGHTS = {
-    **{name: Key(_FACTOR, None) for name in _GROUP},
-    "group": Key(_mapping(_group), {}),
-}
+_FACTORS = {name: Key(_FACTOR, None) for name in _GROUP}
+_WEIGHTS = {**_FACTORS, "group": Key(_mapping(_group), {})}
 _OUTPUT = {"model": Key(text()), "report": Key(text(), None)}
 
 
@@ -190,11 +194,6 @@ def read_fit_config(path: str | Path) -> FitConfig:
         str(path),
     )
     data, model, weights, output = (top[k] for k in ("data", "model", "weights", "output"))
-    unknown = set(data["keys"]) - set(QUANTITIES)
-    if unknown:
-        raise ValueError(
-            f"[data] keys has {min(unknown)!r}; known labels are {', '.join(QUANTITIES)}"
-        )
     if model["preset"] and model["descriptor"]:
         raise ValueError("[model] has a preset and descriptors; give one or the other")
     given = model.pop("descriptor")
@@ -211,3 +210,26 @@ def read_fit_config(path: str | Path) -> FitConfig:
         report=None if output["report"] is None else Path(output["report"]),
         folder=Path(path).parent,
     )
+
+
+def check_options(**options: Any) -> None:
+    """Check what a program asks for as what a file does.
+
+    Parameters
+    ----------
+    **options
+        Some of `training.fitting.fit`; None where nothing is asked for.
+
+    Raises
+    ------
+    ValueError
+        As of `read_fit_config`.
+    """
+    schema = {
+        **{name: _MODEL[name] for name in ("r_cut", "n_functions", "e0", "zbl", "crystal")},
+        "weights": Key(lambda value, where: check_table(value, _FACTORS, where)),
+        "groups": _WEIGHTS["group"],
+        "keys": _DATA["keys"],
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    check_table(given, {name: schema[name] for name in given}, "the options of a fit")

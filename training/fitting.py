@@ -27,6 +27,7 @@ from training.energy_fit import Fit, fit_energy
 from training.entropy_fit import EntropyFit, fit_entropy
 from training.evaluate import Evaluation, evaluate
 from training.executors import make_executor
+from training.fit_config import check_options
 from training.fit_report import write_report
 from training.free_atoms import E0
 from training.ground_state import assembled, chosen_crystal
@@ -157,8 +158,12 @@ def fit(
     FileNotFoundError, ValueError
         Bad input, by file and frame.
     """
+    targets = [targets] if isinstance(targets, str) else targets
     if not targets or set(targets) - set(TARGETS):
         raise ValueError(f"targets are {list(targets)}; expected some of {', '.join(TARGETS)}")
+    check_options(r_cut=r_cut, n_functions=n_functions, e0=e0, zbl=zbl, crystal=crystal)
+    check_options(weights=weights, groups=groups, keys=keys)
+    energy_and_stress = _factors(weights or {})
     if model is not None:
         check_folder(model)
     if report is not None:
@@ -178,10 +183,8 @@ def fit(
     with chosen as working, threadpool_limits(1):  # the same numbers whoever works
         if "energy" in targets:
             core = _core(zbl, [one.atoms for one in fitted])
-            factors = _factors(weights or {})
-            energy = fit_energy(
-                fitted, tried, e0, by_group, working, rows, name, seed, *factors, core, n_functions
-            )
+            factors = *energy_and_stress, core, n_functions
+            energy = fit_energy(fitted, tried, e0, by_group, working, rows, name, seed, *factors)
         learned = None if energy is None else energy.potential
         bulk, why_not = chosen_crystal(crystal, elements, learned)
         if "entropy" in targets:
@@ -233,8 +236,9 @@ def _rows_folder(model: str | Path | None) -> Path:
 def _factors(weights: Mapping[str, float]) -> tuple[Sequence[float], Sequence[float]]:
     """Factors of energies to try, and of stresses in units of these."""
     force = weights.get("force", 1.0)
-    if force <= 0:
-        raise ValueError(f"the weight of forces is {force:g}; give one above 0, or no forces")
+    for name in ("energy", "force"):
+        if weights.get(name, 1.0) <= 0:
+            raise ValueError(f"the weight of {name} is 0; give one above 0, however small")
     energies: Sequence[float] = ENERGY_FACTORS
     stresses: Sequence[float] = STRESS_FACTORS
     if "energy" in weights:

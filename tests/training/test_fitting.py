@@ -221,7 +221,14 @@ def test_a_killed_fit_resumes_and_workers_do_not_matter(files, monkeypatch):
     [
         ({"groups": {"slab": {"force": 2.0}}}, "group 'slab', which has no structure; groups are"),
         ({"weights": {"stress": 1.0}}, "a weight of stress needs one of energy"),
-        ({"weights": {"force": 0.0}}, "the weight of forces is 0"),
+        ({"weights": {"force": 0.0}}, "the weight of force is 0; give one above 0"),
+        ({"weights": {"energy": 0.0}}, "the weight of energy is 0; give one above 0"),
+        ({"weights": {"enrgy": 1.0}}, "unknown key 'enrgy' .*; did you mean 'energy'"),
+        ({"groups": {"bulk": {"forces": 1.0}}}, "unknown key 'forces' .*; did you mean 'force'"),
+        ({"keys": {"enrgy": "E"}}, "unknown key 'enrgy' .*; did you mean 'energy'"),
+        ({"n_functions": 0}, "'n_functions' in the options of a fit is 0; expected 1"),
+        ({"e0": "isolate"}, "'e0' .* did you mean 'isolated'"),
+        ({"zbl": "yes"}, "'zbl' .* is 'yes'; expected"),
         ({"preset": "best"}, "unknown preset 'best'"),
     ],
 )

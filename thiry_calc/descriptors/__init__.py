@@ -1,5 +1,7 @@
 """Local descriptors φ(N_i), each with analytic derivatives; `make_descriptor` builds by type."""
 
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 from thiry_calc.descriptors.ace import ACE
@@ -50,10 +52,16 @@ def make_descriptor(spec: dict[str, Any]) -> Descriptor:
     if kind == Combined.type:
         return Combined(tuple(make_descriptor(part) for part in options["parts"]))
     if kind not in REGISTRY:
-        known = ", ".join([*REGISTRY, Combined.type])
-        raise ValueError(f"unknown descriptor type {kind!r}; known types: {known}")
+        types = ", ".join([*REGISTRY, Combined.type])
+        raise ValueError(f"unknown descriptor type {kind!r}; known types: {types}")
     if options.get("elements") is not None:
         options["elements"] = tuple(options["elements"])
+    known = list(signature(REGISTRY[kind]).parameters)
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
+            raise ValueError(f"descriptor {kind!r} has no key {name!r}; {hint}")
     try:
         return REGISTRY[kind](**options)
     except TypeError as error:
