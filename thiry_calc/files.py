@@ -41,13 +41,18 @@ def check_folder(path: str | Path) -> None:
     Raises
     ------
     ValueError
-        When its folder does not exist, or it is a folder itself.
+        When its folder does not exist or cannot be written in, or it is a folder itself.
     """
     if Path(path).is_dir():
         raise ValueError(f"cannot write {str(path)!r}: it is a folder; give the name of a file")
     folder = Path(path).parent
     if not folder.is_dir():
         raise ValueError(f"cannot write {str(path)!r}: there is no folder {str(folder)!r}; make it")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(
+            f"cannot write {str(path)!r}: the folder {str(folder)!r} is not yours to write in; "
+            "give another"
+        )
 
 
 def write_atomically(path: str | Path, contents: str | bytes) -> None:

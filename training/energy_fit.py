@@ -20,6 +20,7 @@ from thiry_calc.potential import Potential, Target
 from training.copies import classes, invariants
 from training.dataset import Structure
 from training.error_bars import with_error_bars
+from training.fit_checks import check_energies_suffice
 from training.folds import deal, penalty_groups, smoothness
 from training.free_atoms import E0, Method, free_atom_energies, is_free_atom, usual_energies
 from training.learning import Learning, learning_curve
@@ -152,6 +153,8 @@ def fit_energy(
     used = [one for one in distinct if method != "fit" or not is_free_atom(one)]
     usual = usual_energies(used, elements)
     dealt = deal([one.group for one in used], FOLDS * BLOCKS_PER_FOLD, seed)
+    if method == "fit":
+        check_energies_suffice(used, dealt // BLOCKS_PER_FOLD, elements, groups)
     best: _Candidate | None = None
     choices: list[tuple[Combined, Choice]] = []
     for descriptor in descriptors:

@@ -84,6 +84,40 @@ class EntropyFit:
         return "\n".join(lines)
 
 
+def with_entropies(
+    structures: Sequence[Structure], groups: Mapping[str, GroupWeight]
+) -> list[Structure]:
+    """Structures whose entropies are fitted.
+
+    Parameters
+    ----------
+    structures : sequence of Structure
+    groups : mapping of str to GroupWeight
+        Of which a factor of 0 leaves a group out.
+
+    Returns
+    -------
+    list of Structure
+
+    Raises
+    ------
+    ValueError
+        Too few of them.
+    """
+    weight = GroupWeight()
+    known = [
+        one
+        for one in structures
+        if one.entropy is not None and groups.get(one.group, weight).entropy > 0
+    ]
+    if len(known) < 2 * _FOLDS:
+        raise ValueError(
+            f"{len(known)} structures have a formation_entropy_kB; a fit needs at least "
+            f"{2 * _FOLDS}: add some, or leave entropy out of the targets"
+        )
+    return known
+
+
 def fit_entropy(
     structures: Sequence[Structure],
     descriptors: Sequence[Descriptor],
@@ -119,13 +153,8 @@ def fit_entropy(
     ValueError
         Too few entropies, or a structure whose box is no supercell of the crystal.
     """
+    known = with_entropies(structures, groups)
     factor = {name: weight.entropy for name, weight in groups.items()}
-    known = [s for s in structures if s.entropy is not None and factor.get(s.group, 1.0) > 0]
-    if len(known) < 2 * _FOLDS:
-        raise ValueError(
-            f"{len(known)} structures have a formation_entropy_kB; a fit needs at least "
-            f"{2 * _FOLDS}"
-        )
     y = np.array([one.entropy for one in known], dtype=float)
     w = np.array([factor.get(one.group, 1.0) for one in known])
     folds = deal([one.group for one in known], _FOLDS, seed)

@@ -24,9 +24,10 @@ from thiry_calc.files import check_folder
 from thiry_calc.potential import TARGETS, Potential
 from training.dataset import Dataset, Structure
 from training.energy_fit import Fit, fit_energy
-from training.entropy_fit import EntropyFit, fit_entropy
+from training.entropy_fit import EntropyFit, fit_entropy, with_entropies
 from training.evaluate import Evaluation, evaluate
 from training.executors import make_executor
+from training.fit_checks import check_cutoffs, check_test_elements
 from training.fit_config import check_options
 from training.fit_report import write_report
 from training.free_atoms import E0
@@ -167,15 +168,19 @@ def fit(
     if model is not None:
         check_folder(model)
     if report is not None:
-        check_folder(Path(report) / "report.html" if Path(report).is_dir() else report)
+        _check_report(Path(report))
     fitted, tested = train_and_test(train, test, keys, train_select, test_select, folder)
     elements = Dataset(fitted, {}).elements
+    check_test_elements(tested, elements)
     tried = list(descriptors) or candidates(preset, [one.atoms for one in fitted], elements, r_cut)
+    check_cutoffs(tried, fitted)
     by_group = {
         name: GroupWeight(*(w.get(k, 1.0) for k in ("energy", "force", "stress", "entropy")))
         for name, w in (groups or {}).items()
     }
     _check_groups(by_group, fitted)
+    if "entropy" in targets:
+        with_entropies(fitted, by_group)
     name = "potential" if model is None else Path(model).name.split(".")[0]
     rows = _rows_folder(model)
     energy = entropy = None
@@ -248,6 +253,13 @@ def _factors(weights: Mapping[str, float]) -> tuple[Sequence[float], Sequence[fl
             raise ValueError("a weight of stress needs one of energy beside it; give both")
         stresses = (weights["stress"] / weights["energy"],)
     return energies, stresses
+
+
+def _check_report(folder: Path) -> None:
+    """Refuse a folder that could not be made or written in."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"cannot write the report in {str(folder)!r}: it is a file; name a folder")
+    check_folder(folder / "report.html" if folder.is_dir() else folder)
 
 
 def _check_groups(groups: Mapping[str, GroupWeight], structures: Sequence[Structure]) -> None:

@@ -116,7 +116,7 @@ def chosen_crystal(
     calc = ThiryCalculator(energy, extrapolation_warning=False)
     try:
         unit = relaxed_unit(element, calc)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # its atoms may even overlap
         return None, str(error)
     return BulkCrystal(element, lattice, lattice_constants(unit, lattice)[0]), ""
 

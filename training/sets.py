@@ -48,6 +48,8 @@ def train_and_test(
     if test_select:
         return read(train, train_select), read(train, test_select)
     everything = read(train, train_select)
+    if len(everything) < 2:
+        raise ValueError("one structure cannot be fitted and tested with; give more")
     held = _last_of_groups([one.group for one in everything])
     return (
         [one for one, out in zip(everything, held, strict=True) if not out],

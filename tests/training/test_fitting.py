@@ -237,6 +237,37 @@ def test_mistakes_are_named(files, options, message):
         fit(files / "all.xyz", r_cut=4.5, **options)
 
 
+@pytest.mark.parametrize(
+    ("frames", "options", "message"),
+    [
+        (_frames(1, seed=2), {}, "one structure cannot be fitted and tested with"),
+        (_frames(1, seed=2) * 4, {}, "too few energies of Cu .*: 1 of distinct"),
+        (_frames(8, seed=2), {"r_cut": 1.5}, "no atom has a neighbour within the cutoff of 1.5 Å"),
+        (_frames(8, seed=2), {"targets": ["energy", "entropy"]}, "0 structures have a formation_"),
+        (_frames(8, seed=2), {"test": [bulk("Ni")]}, "frame 0 is to be tested with and has Ni"),
+        (
+            _frames(8, seed=2),
+            {"groups": {"bulk": {"energy": 0.0}, "vacancy": {"energy": 0.0}}},
+            "too few energies of Cu to leave some out in turn: 0 of distinct",
+        ),
+    ],
+)
+def test_data_that_do_not_suffice(frames, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(frames, **{"preset": "fast", "r_cut": 4.5, **options})
+
+
+def test_a_report_that_could_not_be_written(files):
+    with pytest.raises(ValueError, match=r"all.xyz'.*it is a file; name a folder"):
+        fit(files / "all.xyz", report=files / "all.xyz")
+
+
 def test_a_model_that_could_not_be_written(files):
     with pytest.raises(ValueError, match="no folder"):
         fit(files / "all.xyz", files / "nowhere" / "Cu.thiry")
+
+
+def test_a_folder_of_somebody_else(files, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ValueError, match="is not yours to write in; give another"):
+        fit(files / "all.xyz", files / "other.thiry")
