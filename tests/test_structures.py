@@ -123,6 +123,7 @@ def test_the_frame_is_named(frames, tmp_path):
     [
         (Atoms(), "no atoms"),
         (Atoms("Fe", positions=[[np.inf, 0, 0]]), "non-finite positions"),
+        (Atoms("FeX"), "an atom of no element, atom 1"),
         (Atoms("Fe", cell=[np.nan, 3, 3]), "non-finite cell"),
         (Atoms("Fe", pbc=True), "without a volume"),
         (Atoms("Fe", cell=[3, 3, 0], pbc=True), "without a volume"),

@@ -24,12 +24,12 @@ from thiry_calc.descriptors.base import MARGIN, species_of
 from thiry_calc.neighbors import (
     NeighborCache,
     NeighborList,
-    closest_pair,
+    check_overlap,
     pair_forces_to_forces,
     strain_derivative,
 )
 from thiry_calc.potential import Potential
-from thiry_calc.structures import R_OVERLAP, check_structure
+from thiry_calc.structures import check_structure
 
 Array = NDArray[np.float64]
 _UNCERTAIN = ("energy_std", "entropy_std", "leverage")
@@ -161,7 +161,7 @@ class ThiryCalculator(Calculator):
             raise ValueError("stress needs a cell with a volume; set atoms.cell")
         builds = self._neighbors.n_builds
         nl = self._neighbors.get(self.atoms)
-        _check_overlap(nl)
+        check_overlap(nl)
         species = species_of(nl, self.potential.elements)
         if mix := self._missing(properties):
             self._base(nl, species, mix)
@@ -279,7 +279,7 @@ class ThiryCalculator(Calculator):
         """
         check_structure(atoms)
         nl = NeighborCache(self.potential.cutoff, skin=MARGIN).get(atoms)
-        _check_overlap(nl)
+        check_overlap(nl)
         species_of(nl, self.potential.elements)  # refuses elements that the model does not know
         weights = self.potential.weights("energy")
         if self.temperature:
@@ -290,13 +290,3 @@ class ThiryCalculator(Calculator):
     def export_properties(self) -> Properties:
         """Results under ASE's names only: ASE refuses properties it does not know."""
         return Properties({k: v for k, v in self.results.items() if k in all_outputs})
-
-
-def _check_overlap(nl: NeighborList) -> None:
-    p, distance = closest_pair(nl.vectors)
-    if distance < R_OVERLAP:
-        i = int(np.searchsorted(nl.first, p, side="right")) - 1
-        raise ValueError(
-            f"atoms {i} and {int(nl.neighbor[p])} overlap ({distance:.3f} Å apart); "
-            "remove one of them, or check the units (Å) and the cell"
-        )

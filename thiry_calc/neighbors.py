@@ -22,7 +22,7 @@ from ase.cell import Cell
 from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 
-from thiry_calc.structures import check_structure
+from thiry_calc.structures import R_OVERLAP, check_structure
 
 Array = NDArray[Any]
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -96,6 +96,29 @@ def neighbors_of(atoms: Atoms, cutoff: float) -> NeighborList:
     """
     check_structure(atoms)
     return NeighborCache(cutoff, skin=0.0).get(atoms)
+
+
+def check_overlap(nl: NeighborList, where: str = "") -> None:
+    """Refuse atoms that are closer than in any matter.
+
+    Parameters
+    ----------
+    nl : NeighborList
+    where : str
+        Before the message.
+
+    Raises
+    ------
+    ValueError
+        Naming the closest pair.
+    """
+    p, distance = closest_pair(nl.vectors)
+    if distance < R_OVERLAP:
+        i = int(np.searchsorted(nl.first, p, side="right")) - 1
+        raise ValueError(
+            f"{where}atoms {i} and {int(nl.neighbor[p])} overlap ({distance:.3f} Å apart); "
+            "remove one of them, or check the units (Å) and the cell"
+        )
 
 
 def sublist(

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.db import connect
 from ase.io import read, write
-from ase.io.formats import filetype
+from ase.io.formats import filetype, string2index
 
 from thiry_calc.files import replacing
 
@@ -63,6 +64,8 @@ def read_structures(path: str | Path, index: str = ":") -> list[Atoms]:
 
 
 def _read(path: Path, index: str) -> list[Atoms]:
+    if path.suffix == ".db":
+        return _read_database(path, index)
     if path.suffix not in _OPEN:
         found = read(path, index=index, do_not_split_by_at_sign=True)
     else:
@@ -74,6 +77,17 @@ def _read(path: Path, index: str) -> list[Atoms]:
         kind = "extxyz" if xyz else filetype(str(inner), read=False)
         found = read(text, index=index, format=kind)
     return [found] if isinstance(found, Atoms) else list(found)
+
+
+def _read_database(path: Path, index: str) -> list[Atoms]:
+    """Read an ASE database, with the key-value pairs of its rows, which `ase.io.read` drops."""
+    frames = []
+    for row in connect(path, type="db").select():
+        atoms = row.toatoms()
+        atoms.info |= row.key_value_pairs
+        frames.append(atoms)
+    found = frames[string2index(index)]
+    return [found] if isinstance(found, Atoms) else found
 
 
 def write_structures(path: str | Path, frames: list[Atoms]) -> None:
@@ -106,10 +120,16 @@ def check_structure(atoms: Atoms, where: str = "the structure") -> None:
     Raises
     ------
     ValueError
-        No atoms; positions or cell not finite; periodic directions without a volume.
+        No atoms, or of no element; positions or cell not finite; periodic directions without a
+        volume.
     """
     if len(atoms) == 0:
         raise ValueError(f"{where} has no atoms")
+    if (atoms.numbers < 1).any():
+        raise ValueError(
+            f"{where} has an atom of no element, atom {int(np.argmin(atoms.numbers))}; "
+            "give chemical symbols such as 'Fe'"
+        )
     bad = ~np.isfinite(atoms.positions).all(axis=1)
     if bad.any():
         raise ValueError(

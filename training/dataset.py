@@ -17,7 +17,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thiry_calc.structures import read_structures
+from thiry_calc.neighbors import check_overlap, neighbors_of
+from thiry_calc.structures import R_OVERLAP, check_structure, read_structures
 from training.config import Key, check_table, text
 from training.labels import QUANTITIES, labels_of
 
@@ -129,13 +130,14 @@ def read_dataset(
     """
     keys, select = dict(keys or {}), dict(select or {})
     check_table(keys, LABEL_NAMES, "the names of labels")
-    structures, seen = [], Counter[str]()
+    structures, seen, known = [], Counter[str](), set[str]()
     names = {quantity: Counter[str]() for quantity in QUANTITIES}
     files = _files(patterns, Path(folder))
     titles = _titles(files)
     for path in tqdm(files, desc="reading", unit="file", disable=None):
         for n, atoms in enumerate(read_structures(path)):
-            seen.update(f"{key} = {atoms.info.get(key)!r}" for key in select)
+            known |= set(atoms.info)
+            seen.update(f"{key} = {atoms.info[key]!r}" for key in select if key in atoms.info)
             if all(_matches(atoms.info.get(key), value) for key, value in select.items()):
                 one, found = _labelled(atoms, keys, titles[path], f"{path}, frame {n}")
                 structures.append(one)
@@ -143,7 +145,8 @@ def read_dataset(
                     names[quantity][name] += 1
     if not structures:
         common = "; ".join(value for value, _ in seen.most_common(8))
-        raise ValueError(f"no structure has {select!r}; among those read, {common}")
+        there = f"among those read, {common}" if common else f"known are {sorted(known)}"
+        raise ValueError(f"no structure has {select!r}; {there}: correct the selection")
     missing = [f"{q} = {name!r}" for q, name in keys.items() if not names[q]]
     if missing:
         raise ValueError(f"no structure has the label {missing[0]}; correct its name")
@@ -169,6 +172,8 @@ def _labelled(
     atoms: Atoms, keys: Mapping[str, str], title: str, source: str
 ) -> tuple[Structure, Mapping[str, str]]:
     """Structure, and the names of its labels."""
+    check_structure(atoms, source)
+    check_overlap(neighbors_of(atoms, R_OVERLAP), f"{source}: ")
     labels = labels_of(atoms, keys, source)
     group = next((str(atoms.info[name]) for name in GROUP_NAMES if name in atoms.info), title)
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)

@@ -73,7 +73,9 @@ def select(
         More structures wanted than there are, or a potential without covariance or weights.
     """
     if not 0 < count <= len(pool):
-        raise ValueError(f"{count} structures wanted from a pool of {len(pool)}; ask for fewer")
+        raise ValueError(
+            f"{count} structures wanted from a pool of {len(pool)}; ask for 1 to {len(pool)}"
+        )
     factor = _leverage_factor(potential)
     chunks = [pool[k : k + _CHUNK] for k in range(0, len(pool), _CHUNK)]
     tasks = [executor.submit(_gains, chunk, potential, factor) for chunk in chunks]

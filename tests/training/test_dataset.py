@@ -106,7 +106,7 @@ def files(tmp_path):
         stream.write((tmp_path / "plain.xyz").read_text())
     with connect(tmp_path / "some.db") as database:
         for atoms in frames:
-            database.write(atoms)
+            database.write(atoms, split=atoms.info["split"])
     return tmp_path
 
 
@@ -135,6 +135,20 @@ def test_selection(files):
     assert len(both.structures) == 4
     with pytest.raises(ValueError, match=r"no structure has .*among those read, split = .train."):
         read_dataset(["plain.xyz"], select={"split": "tset"}, folder=files)
+    with pytest.raises(ValueError, match=r"no structure has .*known are .'config_type', 'split'.:"):
+        read_dataset(["plain.xyz"], select={"spilt": "test"}, folder=files)
+
+
+def test_selection_in_a_database(files):
+    assert len(read_dataset(["some.db"], select={"split": "train"}, folder=files).structures) == 3
+
+
+def test_atoms_that_overlap_are_named(files):
+    atoms = _cell()
+    atoms.positions[1] = atoms.positions[0]
+    write(files / "overlap.xyz", [_cell(), atoms], format="extxyz")
+    with pytest.raises(ValueError, match=r"overlap.xyz, frame 1: atoms 0 and 1 overlap"):
+        read_dataset(["overlap.xyz"], folder=files)
 
 
 def test_a_file_that_two_patterns_find_is_read_once(files):

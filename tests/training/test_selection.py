@@ -114,7 +114,7 @@ def test_the_command(model, pool, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n": "40"}, "40 structures wanted from a pool of 18; ask for fewer"),
+        ({"n": "40"}, "40 structures wanted from a pool of 18; ask for 1 to 18"),
         ({"n": "0"}, "0 structures wanted"),
         ({"element": "Ni"}, "frame 0 has Ni, unknown to model 'Cu'"),
         ({"o": "nowhere/chosen.xyz"}, "nowhere"),

@@ -4,8 +4,9 @@ import argparse
 import json
 
 from thiry_calc.files import check_folder
+from thiry_calc.neighbors import check_overlap, neighbors_of
 from thiry_calc.potential import Potential
-from thiry_calc.structures import check_structure, read_structures, write_structures
+from thiry_calc.structures import R_OVERLAP, read_structures, write_structures
 from training.commands.workers import add_worker_arguments, chosen_executor
 from training.selection import select
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     for path in args.pool:
         for n, atoms in enumerate(read_structures(path)):
             sources.append(f"{path}, frame {n}")
-            check_structure(atoms, sources[-1])
+            check_overlap(neighbors_of(atoms, R_OVERLAP), f"{sources[-1]}: ")
             unknown = sorted(set(atoms.symbols) - set(potential.elements))
             if unknown:
                 raise ValueError(
