@@ -166,10 +166,12 @@ def check_energies(structures: Sequence[Structure], elements: tuple[str, ...]) -
         energy = float(one.energy or 0.0) / len(one.atoms)
         usual = float(np.mean([by_element[symbol] for symbol in one.atoms.symbols]))
         for name, factor in _ENERGY_UNITS.items():
-            if abs(energy * factor - usual) < _SAME * abs(usual) and _is_dense(one, known):
+            here = abs(energy * factor - usual) < _SAME * abs(usual)
+            there = abs(usual * factor - energy) < _SAME * abs(energy)
+            if (here or there) and _is_dense(one, known):
                 raise ValueError(
                     f"{one.source}: the energy is {energy:.6g} eV per atom where {usual:.6g} is "
-                    f"usual, as if in {name}; convert it to eV"
+                    f"usual, as if {'in' if here else 'others were in'} {name}; convert to eV"
                 )
 
 

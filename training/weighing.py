@@ -70,9 +70,16 @@ def joined(parts: Mapping[str, TSQR], factors: Mapping[str, float]) -> TSQR:
     Returns
     -------
     TSQR
+
+    Raises
+    ------
+    ValueError
+        Without rows.
     """
     weights = {kind: factors.get(kind, 1.0) for kind in KINDS}
     filled = [kind for kind in KINDS if parts[kind].n and weights[kind] > 0]
+    if not filled:
+        raise ValueError("no label has a weight above 0; weigh some, in [weights] or its groups")
     return reduce(add, (parts[kind].repeated(weights[kind] ** 2) for kind in filled))
 
 

@@ -250,6 +250,17 @@ def test_mistakes_are_named(files, options, message):
             {"groups": {"bulk": {"energy": 0.0}, "vacancy": {"energy": 0.0}}},
             "too few energies of Cu to leave some out in turn: 0 of distinct",
         ),
+        (
+            _frames(8, seed=2),
+            {
+                "e0": {"Cu": 0.0},
+                "groups": {
+                    name: {"energy": 0.0, "force": 0.0, "stress": 0.0}
+                    for name in ("bulk", "vacancy")
+                },
+            },
+            "no label has a weight above 0; weigh some",
+        ),
     ],
 )
 def test_data_that_do_not_suffice(frames, options, message):

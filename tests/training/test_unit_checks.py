@@ -104,6 +104,14 @@ def test_one_frame_in_another_unit(factor, name):
         check_energies(structures, ("Cu",))
 
 
+def test_most_frames_in_another_unit():
+    structures = [replace(one, energy=one.energy - 3455.7 * 16) for one in labelled(_frames())]
+    for k in range(14):
+        structures[k] = replace(structures[k], energy=structures[k].energy / units.Ha)
+    with pytest.raises(ValueError, match=r"frame 14: the energy is .* as if others were in Hart"):
+        check_energies(structures, ("Cu",))
+
+
 def test_atoms_far_apart_may_have_any_energy():
     structures = labelled(_frames())
     far = structures[3].atoms.copy()
