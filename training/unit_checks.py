@@ -6,21 +6,18 @@ units is named.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import add
 
 import numpy as np
+import scipy.linalg
 from ase import units
 from numpy.typing import NDArray
 
 from thiry_calc.descriptors import ACE, Combined, OneBody
-from thiry_calc.linear import TSQR, ridge
-from thiry_calc.linear.validate import left_out
 from thiry_calc.neighbors import neighbors_of
 from training.dataset import Structure
 from training.free_atoms import usual_energies
 from training.presets import cluster_expansion, nearest_distance
-from training.rows import Baseline, RowMaker
+from training.rows import Baseline, RowMaker, Scales
 
 Array = NDArray[np.float64]
 
@@ -55,7 +52,8 @@ _STRESSES = {
 _FUNCTIONS, _CUTOFF = 60, 1.85  # per element; in distances of nearest neighbours
 _PAIR_FUNCTIONS = 8  # per pair of elements, where those of order three would be too many
 _STRUCTURES, _FOLDS, _LEAST = 100, 4, 12
-_RIDGE = 1e-3  # of the mean squares of features
+_RIDGE = 1e-6  # of the sums of squares of features
+_EXPLAINED = 0.5  # of the mean squares of both kinds, which add up to 2: more teaches nothing
 _BETTER = 0.7  # of the errors with the units given; those of wrong factors are 1.5 and more
 _SAME, _USUAL = 0.005, (0.8, 1.25)  # of a frame's factor; of its nearest distance to others'
 
@@ -79,16 +77,16 @@ def check_units(structures: Sequence[Structure], elements: tuple[str, ...]) -> N
     known = [one for one in structures if one.energy is not None and one.forces is not None]
     if len(known) < _LEAST:
         return
-    some = known[:: max(1, len(known) // _STRUCTURES)]
-    folds = _folds(some, elements)
-    name = _best(folds, "energy", _ENERGIES)
+    step = max(1, len(known) // _STRUCTURES)
+    samples = [known[k::step] for k in sorted({0, step // 3, 2 * step // 3})]
+    name = _agreed(samples, elements, "energy", _ENERGIES)
     if name:
         raise ValueError(
             f"energies and forces contradict one another: they agree if {name}; convert all to eV "
             "and Å"
         )
-    if sum(fold["stress"].n for fold in folds) >= 6 * _LEAST:
-        name = _best(folds, "stress", _STRESSES)
+    if min(sum(one.stress is not None for one in some) for some in samples) >= _LEAST:
+        name = _agreed(samples, elements, "stress", _STRESSES)
         if name:
             raise ValueError(
                 f"stresses contradict forces: they agree if {name}; convert all to eV and Å, "
@@ -96,8 +94,26 @@ def check_units(structures: Sequence[Structure], elements: tuple[str, ...]) -> N
             )
 
 
-def _folds(structures: Sequence[Structure], elements: tuple[str, ...]) -> list[dict[str, TSQR]]:
-    """Rows of each fold by kind, of the same size for all kinds."""
+def _agreed(
+    samples: Sequence[Sequence[Structure]],
+    elements: tuple[str, ...],
+    kind: str,
+    factors: Mapping[str, float],
+) -> str | None:
+    """Name of the likely factor of the first sample, None unless all samples have one."""
+    first = None
+    for some in samples:
+        name = _likely([_folds(some, elements, t) for t in (False, True)], kind, factors)
+        if name is None:
+            return None
+        first = first or name
+    return first
+
+
+def _folds(
+    structures: Sequence[Structure], elements: tuple[str, ...], typical: bool
+) -> list[dict[str, Array]]:
+    """[X, y]ᵀ[X, y] of each fold by kind; large labels count like others, or like typical ones."""
     atoms = [one.atoms for one in structures]
     r_cut = _CUTOFF * nearest_distance(atoms)
     channels = elements if len(elements) > 1 else None
@@ -112,37 +128,80 @@ def _folds(structures: Sequence[Structure], elements: tuple[str, ...]) -> list[d
     energies = np.array([float(one.energy or 0.0) for one in structures])
     root = counts.sum(axis=1) ** 0.5
     e0 = np.linalg.lstsq(counts / root[:, None], energies / root)[0]
-    baseline = Baseline(elements, e0, np.zeros((len(elements), descriptor.n_features)))
-    maker = RowMaker(descriptor, baseline)
-    return [maker.statistics(structures[k::_FOLDS]) for k in range(_FOLDS)]
+    zero = np.zeros((len(elements), descriptor.n_features))
+    baseline = Baseline(elements, e0, zero, usual=e0)
+    scales = _typical_sizes(structures, baseline) if typical else Scales()
+    maker = RowMaker(descriptor, baseline, scales)
+    triangles = [
+        {kind: statistics.factor() for kind, statistics in maker.statistics(own).items()}
+        for own in (structures[k::_FOLDS] for k in range(_FOLDS))
+    ]
+    return [{kind: R.T @ R for kind, R in fold.items()} for fold in triangles]
 
 
-def _best(
-    folds: Sequence[Mapping[str, TSQR]], kind: str, factors: Mapping[str, float]
+def _typical_sizes(structures: Sequence[Structure], baseline: Baseline) -> Scales:
+    """Medians, in whatever units."""
+    above = [baseline.excess(one) for one in structures]
+    forces = np.concatenate([one.forces for one in structures if one.forces is not None])
+    virials = [
+        np.abs(one.stress).max() * one.atoms.get_volume() / len(one.atoms)
+        for one in structures
+        if one.stress is not None
+    ]
+    return Scales(_median(above), _median(np.linalg.norm(forces, axis=1)), _median(virials))
+
+
+def _median(sizes: Sequence[float] | Array) -> float:
+    """Median of those that do not vanish, infinity where all do."""
+    some = np.asarray(sizes)[np.asarray(sizes) > 0]
+    return float(np.median(some)) if len(some) else float("inf")
+
+
+def _likely(
+    both: Sequence[Sequence[Mapping[str, Array]]], kind: str, factors: Mapping[str, float]
 ) -> str | None:
-    """Name of the factor by which labels of a kind agree with forces, None where it is 1."""
-    errors = {name: _error(folds, kind, factor) for name, factor in factors.items()}
-    best = min(errors, key=lambda name: errors[name])
-    return best if errors[best] < _BETTER * _error(folds, kind, 1.0) else None
+    """Name of the factor by which labels of a kind agree with forces, None where it may be 1.
+
+    Collisions hide all else where rows of large labels count like others; where they do not, a few
+    defects may be hidden by many structures at rest. One of the two must explain the labels, and
+    none may do so with the units given.
+    """
+    found = {}
+    for folds in both:
+        errors = {name: _error(folds, kind, factor) for name, factor in factors.items()}
+        best, given = min(errors, key=lambda name: errors[name]), _error(folds, kind, 1.0)
+        if min(errors[best], given) > _EXPLAINED:
+            continue
+        if errors[best] > _BETTER * given:
+            return None
+        found[errors[best]] = best
+    return found[min(found)] if found else None
 
 
-def _error(folds: Sequence[Mapping[str, TSQR]], kind: str, factor: float) -> float:
+def _error(folds: Sequence[Mapping[str, Array]], kind: str, factor: float) -> float:
     """Mean square errors of forces and of a kind left out, over the labels' mean squares."""
     scaled = [{"forces": fold["forces"], kind: _times(fold[kind], factor)} for fold in folds]
-    size = {k: sum(float(fold[k].rss(np.zeros(fold[k].n_features))) for fold in scaled)
-            for k in scaled[0]}  # fmt: skip
-    parts = [reduce(add, (fold[k].repeated(1 / size[k]) for k in fold)) for fold in scaled]
-    total = 0.0
-    for k, rest in left_out(parts):
-        w = ridge(rest, _RIDGE * rest.mean_square, covariance=False).coefficients
-        total += float(parts[k].rss(w))
-    return total
+    size = {k: sum(fold[k][-1, -1] for fold in scaled) for k in scaled[0]}
+    if min(size.values()) == 0:
+        return float("inf")  # labels of zero agree with anything
+    parts = [sum(fold[k] / size[k] for k in fold) for fold in scaled]
+    total = np.sum(parts, axis=0)
+    return float(sum(_left_out(part, total - part) for part in parts))
 
 
-def _times(stats: TSQR, factor: float) -> TSQR:
-    """Statistics of the same rows with other labels."""
-    triangle = stats.factor()
-    return TSQR(stats.n_features).update(triangle[:, :-1], factor * triangle[:, -1])
+def _left_out(part: Array, rest: Array) -> float:
+    """Squared errors on a part of rows by a fit of the rest, from their [X, y]ᵀ[X, y]."""
+    size = np.diag(rest)[:-1]
+    penalty = _RIDGE * np.where(size > 0, size, 1.0)
+    factor = scipy.linalg.cho_factor(rest[:-1, :-1] + np.diag(penalty))
+    w = np.append(scipy.linalg.cho_solve(factor, rest[:-1, -1]), -1.0)
+    return max(float(w @ part @ w), 0.0)
+
+
+def _times(gram: Array, factor: float) -> Array:
+    """[X, y]ᵀ[X, y] of the same rows with other labels."""
+    scale = np.append(np.ones(len(gram) - 1), factor)
+    return gram * np.outer(scale, scale)
 
 
 def check_energies(structures: Sequence[Structure], elements: tuple[str, ...]) -> None:

@@ -38,6 +38,20 @@ def test_labels_in_eV_pass():
     check_units(labelled(_frames()), ("Cu",))
 
 
+def test_collisions_do_not_hide_the_others():
+    """Rows of a few huge forces, which no expansion of this size fits, are not what is judged."""
+    frames = _frames()
+    for k, atoms in enumerate(frames[::6]):
+        first = atoms.positions[0] + [0.5 + 0.1 * k, 0.2, 0.1]
+        atoms.positions[1] = first
+        atoms.calc = EMT()
+        atoms.info["energy"] = atoms.get_potential_energy()
+        atoms.arrays["forces"] = atoms.get_forces()
+        atoms.info["stress"] = -atoms.get_stress()  # would be believed
+        atoms.calc = None
+    check_units(labelled(frames), ("Cu",))
+
+
 @pytest.mark.parametrize(
     ("label", "factor", "message"),
     [
@@ -77,7 +91,7 @@ def test_energies_and_forces_in_one_other_unit():
         check_units(labelled(frames), ("Cu",))
 
 
-@pytest.mark.parametrize("elements", [("Au", "Cu", "Ni"), ("Ag", "Al", "Au", "Cu", "Ni", "Pt")])
+@pytest.mark.parametrize("elements", [("Au", "Cu", "Ni"), ("Ag", "Al", "Au", "Cu", "Ni")])
 def test_many_elements(elements):
     frames = _frames(elements)
     check_units(labelled(frames), elements)
