@@ -23,6 +23,7 @@ _QUANTITIES = {
     "stress": ("stress (eV/Å³)", 1.0, "stress", "eV_per_A3"),
     "entropy": ("formation entropy (k_B)", 1.0, "entropy", "kB"),
 }
+_LARGEST = 3  # errors shown
 _KEYS = (
     "energy_mae_eV_per_atom", "energy_rmse_eV_per_atom", "force_mae_eV_per_A",
     "force_rmse_eV_per_A", "stress_rmse_eV_per_A3", "entropy_mae_kB", "entropy_rmse_kB",
@@ -36,13 +37,14 @@ class Compared(NamedTuple):
     ----------
     exact, predicted : ndarray, shape (n,)
         eV/atom, eV/Å, eV/Å³ or k_B.
-    groups : list of str
+    groups, sources : list of str
         Of each value.
     """
 
     exact: Array
     predicted: Array
     groups: list[str]
+    sources: list[str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,9 +84,42 @@ class Evaluation:
             }
         return out | {"n_structures": self.n_structures}
 
+    def largest(self, count: int = _LARGEST) -> dict[str, list[tuple[str, float]]]:
+        """Structures of the largest errors, with these: labels that contradict all others, often.
+
+        Parameters
+        ----------
+        count : int
+            Structures of each quantity.
+
+        Returns
+        -------
+        dict of str to list of (str, float)
+            File and frame, and largest error, in the units of `tables`, which have the same keys.
+        """
+        out = {}
+        for name, c in self.compared.items():
+            title, factor, _, _ = _QUANTITIES[name]
+            errors = factor * np.abs(c.predicted - c.exact)
+            of_source: dict[str, float] = {}
+            for source, error in zip(c.sources, errors, strict=True):
+                of_source[source] = max(float(error), of_source.get(source, 0.0))
+            ranked = sorted(of_source.items(), key=lambda item: -item[1])
+            out[title] = ranked[:count]
+        return out
+
     def __repr__(self) -> str:
-        """Show tables of errors."""
-        return "\n\n".join(f"{title}\n{table}" for title, table in self.tables().items())
+        """Show tables of errors, and the largest of these."""
+        largest = self.largest()
+        return "\n\n".join(
+            f"{title}\n{table}\nlargest: {listed(largest[title])}"
+            for title, table in self.tables().items()
+        )
+
+
+def listed(errors: Sequence[tuple[str, float]]) -> str:
+    """Structures and their errors in one line."""
+    return "; ".join(f"{error:.3g} in {source}" for source, error in errors)
 
 
 def evaluate(potential: Potential, structures: Sequence[Structure]) -> Evaluation:
@@ -106,18 +141,19 @@ def evaluate(potential: Potential, structures: Sequence[Structure]) -> Evaluatio
         label that the model predicts.
     """
     calc = ThiryCalculator(potential, extrapolation_warning=False)
-    found: dict[str, list[tuple[Array, Array, str]]] = {name: [] for name in _QUANTITIES}
+    found: dict[str, list[tuple[Array, Array, Structure]]] = {name: [] for name in _QUANTITIES}
     for one in tqdm(structures, desc="evaluate", disable=None):
         try:
             for name, exact, predicted in _compared(calc, one):
-                found[name].append((exact, predicted, one.group))
+                found[name].append((exact, predicted, one))
         except ValueError as error:
             raise ValueError(f"{one.source}: {error}") from error
     compared = {
         name: Compared(
             np.concatenate([exact for exact, _, _ in rows]),
             np.concatenate([predicted for _, predicted, _ in rows]),
-            [group for exact, _, group in rows for _ in exact],
+            [one.group for exact, _, one in rows for _ in exact],
+            [one.source for exact, _, one in rows for _ in exact],
         )
         for name, rows in found.items()
         if rows

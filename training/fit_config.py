@@ -30,6 +30,11 @@ def _mapping(item: Checker) -> Checker:
     return check
 
 
+def _files(value: Any, where: str) -> Any:
+    """Check files or patterns, or a single one."""
+    return listing(text())([value] if isinstance(value, str) else value, where)
+
+
 def _value(value: Any, where: str) -> Any:
     """Check a value, or a list of values, that ``info`` may have."""
     values = value if isinstance(value, list) else [value]
@@ -75,8 +80,8 @@ def _descriptor(value: Any, where: str) -> Descriptor:
 
 
 _DATA = {
-    "train": Key(listing(text())),
-    "test": Key(listing(text()), ()),
+    "train": Key(_files),
+    "test": Key(_files, ()),
     "train_select": Key(_mapping(_value), {}),
     "test_select": Key(_mapping(_value), {}),
     "keys": Key(_keys, {}),

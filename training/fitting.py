@@ -25,7 +25,7 @@ from thiry_calc.potential import TARGETS, Potential
 from training.dataset import Dataset, Structure
 from training.energy_fit import Fit, fit_energy
 from training.entropy_fit import EntropyFit, fit_entropy, with_entropies
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import Evaluation, evaluate, listed
 from training.executors import make_executor
 from training.fit_checks import check_cutoffs, check_test_elements
 from training.fit_config import check_options
@@ -74,6 +74,8 @@ class Fitted:
         """Show the potential, what was tried, and the errors of the test set."""
         tried = [str(one) for one in (self.energy, self.entropy) if one is not None]
         parts = ["\n".join([str(self.potential), *tried])]
+        largest = [f"  {title}: {listed(errors)}" for title, errors in self.train.largest().items()]
+        parts.append("\n".join(["largest errors of fitted structures:", *largest]))
         if self.test.compared:
             parts.append(f"test:\n{self.test}")
         if self.leaked:
@@ -196,7 +198,7 @@ def fit(
             if bulk is None:
                 raise ValueError(f"entropies count from a crystal, and there is none: {why_not}")
             entropy = fit_entropy(fitted, tried, bulk, by_group, working, rows, seed)
-    potential = assembled(name, elements, learned, entropy, bulk)
+    potential, unstable = assembled(name, elements, learned, entropy, bulk)
     copied = leaks(fitted, tested, elements)
     kept = [one for one, copy in zip(tested, copied, strict=True) if not copy]
     result = Fitted(
@@ -208,16 +210,16 @@ def fit(
         int(copied.sum()),
         evaluate(potential, kept) if kept and copied.any() else None,
     )
-    result = replace(result, potential=_with_card(result, why_not))
+    result = replace(result, potential=_with_card(result, why_not or unstable))
     if model is not None:
         result.potential.save(model)
-    shutil.rmtree(rows, ignore_errors=True)
     if report is not None:
         evaluations = {"training": result.train, "test": result.test}
         if result.without_leaks is not None:
             evaluations["test without copies"] = result.without_leaks
         sets = {"training": fitted, "test": tested}
         write_report(report, result.potential, evaluations, sets, result.energy)
+    shutil.rmtree(rows, ignore_errors=True)
     return result
 
 

@@ -1,7 +1,6 @@
 """The crystal of an element as a potential has it: what defects and vibrations are counted from."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +21,7 @@ from training.entropy_fit import BulkCrystal, EntropyFit
 
 _SITES = {"bcc": 2, "fcc": 4, "diamond": 8}  # per cubic cell
 _STEPS = 300
+_MOST_ATOMS = 4000  # of a cell whose Hessian is computed
 _SWELLING = 0.3  # of the volume, beyond which it is another crystal
 
 
@@ -127,7 +127,7 @@ def assembled(
     energy: Potential | None,
     entropy: EntropyFit | None,
     bulk_crystal: BulkCrystal | None,
-) -> Potential:
+) -> tuple[Potential, str]:
     """One potential of an energy and an entropy, and of the crystal's mean frequency.
 
     Parameters
@@ -140,8 +140,10 @@ def assembled(
 
     Returns
     -------
-    Potential
+    potential : Potential
         Without a crystal where that is unstable, or no energy tells its frequencies.
+    reason : str
+        Why it has no crystal, where it could.
     """
     parts = [] if energy is None else list(energy.descriptor.parts)
     targets = {} if energy is None else dict(energy.targets)
@@ -149,16 +151,23 @@ def assembled(
         parts += [part for part in entropy.descriptor.parts if part not in parts]
         own = tuple(parts.index(part) for part in entropy.descriptor.parts)
         targets["entropy"] = replace(entropy.target, parts=own)
-    crystal = None
+    crystal, reason = None, ""
     if energy is not None and bulk_crystal is not None:
-        with suppress(ValueError):  # unstable phonons
+        try:
             crystal = _with_frequency(bulk_crystal, energy)
-    return Potential(name, elements, Combined(tuple(parts)), targets, crystal)
+        except ValueError as error:  # unstable phonons
+            reason = str(error)
+    return Potential(name, elements, Combined(tuple(parts)), targets, crystal), reason
 
 
 def _with_frequency(crystal: BulkCrystal, energy: Potential) -> Crystal:
     """Crystal and its ħω̄, from the Hessian of a cell four cutoffs wide: two are its range."""
     size = int(np.ceil(4 * energy.cutoff / crystal.a0))
+    atoms = _SITES[crystal.lattice] * size**3
+    if atoms > _MOST_ATOMS:
+        raise ValueError(
+            f"a cutoff of {energy.cutoff:g} Å needs {atoms} atoms for the crystal's frequencies"
+        )
     perfect = supercell(crystal.a0, size, crystal.element, crystal.lattice)
     box = crystal_of_box(perfect, crystal.lattice, crystal.a0, crystal.element)
     calc = ThiryCalculator(energy, extrapolation_warning=False)

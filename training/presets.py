@@ -75,7 +75,9 @@ def _nearest(atoms: Atoms) -> list[float]:
 
 
 def cluster_expansion(n_functions: int, r_cut: float, elements: tuple[str, ...]) -> ACE:
-    """Largest cluster expansion of order three within a number of functions.
+    """Largest cluster expansion of order three, or less, within a number of functions.
+
+    Many elements leave no room for products of three, or two, projections.
 
     Parameters
     ----------
@@ -88,23 +90,26 @@ def cluster_expansion(n_functions: int, r_cut: float, elements: tuple[str, ...])
     Returns
     -------
     ACE
-        Of degrees (d + 1, d + 1, d).
+        Of degrees (d + 1, d + 1, d), (d + 1, d + 1) or (d + 1,).
 
     Raises
     ------
     ValueError
-        When not even degree 1 fits.
+        When not even degree 1 of pairs fits.
     """
     channels = elements if len(elements) > 1 else None
-    best = None
-    for degree in range(1, _HIGHEST_DEGREE):
-        trial = ACE(r_cut, (degree + 1, degree + 1, degree), elements=channels)
-        if trial.n_features > n_functions * len(elements):
-            break
-        best = trial
-    if best is None:
-        raise ValueError(f"{n_functions} functions are too few for {len(elements)} elements")
-    return best
+    for order in (3, 2, 1):
+        best = None
+        for degree in range(1, _HIGHEST_DEGREE):
+            trial = ACE(r_cut, (degree + 1, degree + 1, degree)[:order], elements=channels)
+            if trial.n_features > n_functions * len(elements):
+                break
+            best = trial
+        if best is not None:
+            return best
+    raise ValueError(
+        f"{n_functions} functions are too few for {len(elements)} elements; give descriptors"
+    )
 
 
 def candidates(

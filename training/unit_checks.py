@@ -12,7 +12,7 @@ import scipy.linalg
 from ase import units
 from numpy.typing import NDArray
 
-from thiry_calc.descriptors import ACE, Combined, OneBody
+from thiry_calc.descriptors import Combined, OneBody
 from thiry_calc.neighbors import neighbors_of
 from training.dataset import Structure
 from training.free_atoms import usual_energies
@@ -50,7 +50,6 @@ _STRESSES = {
     **{f"energies are in {e} and forces in {e}/Å": 1 / value for e, value in _ENERGY_UNITS.items()},
 }
 _FUNCTIONS, _CUTOFF = 60, 1.85  # per element; in distances of nearest neighbours
-_PAIR_FUNCTIONS = 8  # per pair of elements, where those of order three would be too many
 _STRUCTURES, _FOLDS, _LEAST = 100, 4, 12
 _RIDGE = 1e-6  # of the sums of squares of features
 _EXPLAINED = 0.5  # of the mean squares of both kinds, which add up to 2: more teaches nothing
@@ -117,11 +116,7 @@ def _folds(
     atoms = [one.atoms for one in structures]
     r_cut = _CUTOFF * nearest_distance(atoms)
     channels = elements if len(elements) > 1 else None
-    expansion = (
-        cluster_expansion(_FUNCTIONS, r_cut, elements)
-        if len(elements) < 3
-        else ACE(r_cut, (_PAIR_FUNCTIONS,), elements=channels)
-    )
+    expansion = cluster_expansion(_FUNCTIONS, r_cut, elements)
     descriptor = Combined((OneBody(channels), expansion))
     symbols = [np.array(a.get_chemical_symbols()) for a in atoms]
     counts = np.array([[np.count_nonzero(s == e) for e in elements] for s in symbols], float)

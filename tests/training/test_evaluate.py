@@ -66,6 +66,15 @@ def test_errors_are_those_that_were_put_in(frames, potential):
     assert tables["formation entropy (k_B)"]["odd"]["n"] == 1
 
 
+def test_the_largest_errors_name_their_structures(frames, potential):
+    structures = labelled(frames)
+    result = evaluate(potential, structures)
+    found = result.largest(2)["energy (meV/atom)"]
+    assert [source for source, _ in found] == [structures[3].source, structures[2].source]
+    assert [error for _, error in found] == pytest.approx([40, 30])
+    assert f"largest: 40 in {structures[3].source}; 30 in {structures[2].source};" in repr(result)
+
+
 def test_labels_that_are_missing_are_null(frames, potential):
     bare = labelled([atoms.copy() for atoms in frames[:1]])
     summary = evaluate(potential, bare).summary()

@@ -115,4 +115,12 @@ def test_as_many_functions_as_are_allowed(elements):
     assert descriptor.n_features <= 200 * len(elements)
     assert ACE(5.0, larger, elements=descriptor.elements).n_features > 200 * len(elements)
     with pytest.raises(ValueError, match="too few"):
-        cluster_expansion(2, 5.0, elements)
+        cluster_expansion(1, 5.0, elements)
+
+
+@pytest.mark.parametrize(("count", "order"), [(3, 3), (5, 2), (8, 1)])
+def test_many_elements_have_shorter_products(count, order):
+    elements = ("Ag", "Al", "Au", "Cr", "Cu", "Fe", "Ni", "Pt")[:count]
+    descriptor = cluster_expansion(200, 5.0, elements)
+    assert len(descriptor.degrees) == order
+    assert descriptor.n_features <= 200 * count

@@ -25,7 +25,7 @@ from training.references.am04 import LATTICE_CONSTANT as AM04_A0
 
 CONFIG = """
 [data]
-train = ["*.xyz"]
+train = "*.xyz"
 train_select = {split = "train"}
 test_select = {split = "test"}
 [model]
