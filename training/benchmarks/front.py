@@ -30,6 +30,7 @@ from thiry_calc.linear import TSQR, ridge
 from thiry_calc.structures import read_structures
 from training.benchmarks.potential_speed import time_of_model
 from training.benchmarks.snap import Snap, rows, time_per_atom
+from training.dataset import labelled
 from training.executors import make_executor
 from training.fitting import fit
 from training.folds import deal
@@ -57,8 +58,7 @@ def timed_structure(frames: Sequence[Atoms]) -> Atoms:
 
 def of_snap(train: list[Atoms], test: list[Atoms], twojmax: int, quadratic: bool) -> dict[str, Any]:
     """Fit SNAP with the best of some cutoffs, and test it."""
-    groups = [str(atoms.info.get("group", "")) for atoms in train]
-    folds = deal(groups, _FOLDS, 0)
+    folds = deal([one.group for one in labelled(train)], _FOLDS, 0)
     mean = float(np.mean([a.get_potential_energy() / len(a) for a in train]))
     best = None
     for times in _CUTOFFS:
