@@ -80,20 +80,26 @@ def error_bars(potential: Potential, structures: Sequence[Structure]) -> ErrorBa
         atoms.calc = calc
         leverage.append(calc.get_property("leverage", atoms))
         if "energy" in potential.targets and one.energy is not None:
-            error = abs(atoms.get_potential_energy() - one.energy)
-            ratios["energy"].append(np.array([error / calc.get_property("energy_std", atoms)]))
+            error = atoms.get_potential_energy() - one.energy
+            ratios["energy"].append(_ratios(error, calc.get_property("energy_std", atoms)))
         if "energy" in potential.targets and one.forces is not None:
-            errors = np.abs(atoms.get_forces() - one.forces)
-            ratios["forces"].append((errors / calc.get_property("force_std", atoms)).ravel())
+            errors = atoms.get_forces() - one.forces
+            ratios["forces"].append(_ratios(errors, calc.get_property("force_std", atoms)))
         if "entropy" in potential.targets and one.entropy is not None:
-            error = abs(calc.get_property("formation_entropy", atoms) - one.entropy)
-            ratios["entropy"].append(np.array([error / calc.get_property("entropy_std", atoms)]))
+            error = calc.get_property("formation_entropy", atoms) - one.entropy
+            ratios["entropy"].append(_ratios(error, calc.get_property("entropy_std", atoms)))
     coverage = {}
     for kind, found in ratios.items():
-        if found:
-            values = np.concatenate(found)
+        if found and len(values := np.concatenate(found)):
             coverage[kind] = float(np.mean(values < 1)), float(np.mean(values < 1.96))
     return ErrorBars(coverage, np.concatenate(leverage))
+
+
+def _ratios(errors: float | Array, std: float | Array) -> Array:
+    """|errors| over std, but of what is certain, as the energy of a free atom that is given."""
+    size, own = np.abs(np.ravel(errors)), np.ravel(std)
+    ratios: Array = size[own > 0] / own[own > 0]
+    return ratios
 
 
 def dimer_curves(potential: Potential) -> dict[str, tuple[Array, Array]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
@@ -111,6 +111,18 @@ def test_error_bars_of_one_standard_deviation(fitted):
     assert found.coverage["energy"] == (1.0, 1.0)
     assert found.coverage["forces"] == (0.0, 1.0)
     assert len(found.leverage) == sum(len(one.atoms) for one in structures)
+
+
+def test_a_free_atom_is_certain():
+    """Its given energy has no error bar to be compared with, and does not stop a report."""
+    pair = Combined((Pair(4.0, 2),))
+    model = LinearModel(np.ones(2), np.eye(2), 1.0)
+    target = Target(model, (0,), np.zeros((1, 2)), np.array([-3.0]))
+    potential = Potential("Cu", ("Cu",), pair, {"energy": target})
+    free = Atoms("Cu", cell=[20] * 3, pbc=True, info={"energy": -3.0})
+    dimer = Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]], cell=[20] * 3, pbc=True, info={"energy": -6.0})
+    assert error_bars(potential, labelled([free])).coverage == {}
+    assert list(error_bars(potential, labelled([free, dimer])).coverage) == ["energy"]
 
 
 def test_dimers_count_from_free_atoms():
