@@ -87,6 +87,8 @@ class Fit:
                 f"{descriptor.cutoff:6.2f} {f['energy']:7g}/{f['stress']:<6g}{choice.strength:8g}"
                 f"{e.get('energy', float('nan')):25.4f}{e.get('forces', float('nan')):16.4f}{mark}"
             )
+        if "stress" in self.best.rmse and self.best.factors["stress"] == 0:
+            lines.append("stresses are left out: energies and forces err more with them")
         return "\n".join(lines)
 
 

@@ -1,5 +1,7 @@
 """From labelled structures to a potential."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -54,6 +56,12 @@ def test_the_better_descriptor_is_chosen_and_copies_left_out(fit):
     assert fit.rank == fit.potential.descriptor.n_features
     assert 10 < fit.condition < 1e9
     assert {d.parts[1] for d, _ in fit.choices} == {SMALL, LARGE}
+
+
+@pytest.mark.parametrize("stress", [0.0, 1.0])
+def test_stresses_without_weight_are_mentioned(fit, stress):
+    best = replace(fit.best, factors={**fit.best.factors, "stress": stress})
+    assert ("stresses are left out" in str(replace(fit, best=best))) == (stress == 0)
 
 
 def test_structures_it_has_not_seen(fit):
