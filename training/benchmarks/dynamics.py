@@ -6,7 +6,7 @@
 Langevin dynamics at constant volume, that of the crystal at rest times (1 + `--expansion`)³; a
 liquid is melted at twice the temperature for 2 ps. Prints, every 5 ps, the mean temperature and
 potential energy, the shortest distance, the largest displacement from the sites, and the largest
-leverage of an atom (above 1: outside the training data). Fails when a distance falls below half the
+leverage of an atom in units of the training data's. Fails when a distance falls below half the
 nearest neighbours' or energies are not finite.
 """
 
@@ -43,6 +43,7 @@ def shortest(atoms: Atoms, r_cut: float) -> float:
 def run(atoms: Atoms, temperature: float, picoseconds: float, step: float, seed: int) -> None:
     """Run, print, and stop at the first sign of collapse."""
     r_cut = atoms.calc.potential.cutoff
+    limit = atoms.calc.potential.target("energy").max_leverage
     least, sites, n = shortest(atoms, r_cut) / 2, atoms.positions.copy(), len(atoms)
     dynamics = Langevin(
         atoms,
@@ -59,7 +60,7 @@ def run(atoms: Atoms, temperature: float, picoseconds: float, step: float, seed:
         distance = shortest(atoms, r_cut)
         if not np.isfinite(energy) or distance < least:
             sys.exit(f"{count * _EVERY:.2f} ps: {energy} eV/atom, shortest distance {distance} Å")
-        leverage = float(np.max(atoms.calc.get_property("leverage", atoms)))
+        leverage = float(np.max(atoms.calc.get_property("leverage", atoms))) / limit
         samples.append((atoms.get_temperature(), energy, distance, leverage))
         if count % 100 == 0 or count == round(picoseconds / _EVERY):
             kelvin, mean, _, _ = np.mean(samples, axis=0)
