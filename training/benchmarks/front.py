@@ -11,6 +11,7 @@ line that ``PYTHON SCRIPT FILE`` prints, JSON of the same keys: `peer_ace_jax`, 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from tqdm import tqdm
 from thiry_calc.files import write_atomically
 from thiry_calc.linear import TSQR, ridge
 from thiry_calc.structures import read_structures
+from training.benchmarks.peer_data import timed_structure
 from training.benchmarks.potential_speed import time_of_model
 from training.benchmarks.snap import Snap, rows, time_per_atom
 from training.dataset import labelled
@@ -40,20 +42,10 @@ from training.weighing import best_choice, joined, weigh
 
 Array = NDArray[np.float64]
 
-_FOLDS, _LEAST_ATOMS = 4, 400
+_FOLDS = 4
+_ROOT = Path(__file__).resolve().parents[2]
 _CUTOFFS = PRESETS["accurate"].cutoffs
 SNAPS = ((8, False), (6, True))  # 2J, quadratic
-
-
-def timed_structure(frames: Sequence[Atoms]) -> Atoms:
-    """Repeat the largest structure, and rattle it."""
-    largest = max(frames, key=len)
-    copies = 1
-    while len(largest) * copies**3 < _LEAST_ATOMS:
-        copies += 1
-    atoms = largest.repeat(copies)
-    atoms.rattle(0.01, seed=1)
-    return atoms
 
 
 def of_snap(train: list[Atoms], test: list[Atoms], twojmax: int, quadratic: bool) -> dict[str, Any]:
@@ -115,7 +107,10 @@ def of_preset(path: Path, preset: str, test: list[Atoms], workers: int) -> dict[
 
 def of_peer(python: str, script: str, path: Path) -> dict[str, Any]:
     """Run a script by another interpreter."""
-    run = subprocess.run([python, script, path], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    run = subprocess.run(
+        [python, script, path], capture_output=True, text=True, check=False, env=environment
+    )
     if run.returncode:
         sys.exit(f"{script} failed:\n{run.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])

