@@ -3,10 +3,11 @@
 The runtime knows none of them itself, so that it never imports the packages that make models.
 """
 
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+
+from thiry_calc.suggestion import suggestion
 
 GROUP = "thiry.references"
 
@@ -42,8 +43,7 @@ def load_reference(name: str, file: str | Path | None = None) -> Any:
     """
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in known:
-        near = get_close_matches(name, known, 1, 0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"installed: {', '.join(known) or 'none'}"
+        hint = suggestion(name, known, "installed:", 0.4)
         raise ValueError(f"unknown reference potential {name!r}; {hint}")
     try:
         return known[name].load()(*([] if file is None else [file]))

@@ -5,7 +5,6 @@ nothing: pairs nearer than 0.81 of it (2.0 Å in iron, as in relaxed defects) ar
 """
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from thiry_calc.defects import NAMES, STANDARD, STANDARD_FCC, build
 from thiry_calc.potential import Crystal
 from thiry_calc.relax import separate
 from thiry_calc.structures import check_structure
+from thiry_calc.suggestion import suggestion
 
 NO_SUPERCELL = "box is no supercell of the crystal along the cubic axes: reference taken at a0"
 _MOST_DEFECTS = 0.25  # net content of a structure that still is a crystal, per site
@@ -84,8 +84,7 @@ def start_of(item: str | Atoms, number: int, crystal: Crystal, size: int, elemen
         return Start(name, work, box, notes=tuple(notes))
     known = NAMES[lattice]
     if item not in known:
-        near = get_close_matches(item, known, 1, 0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+        hint = suggestion(item, known, "expected one of")
         raise ValueError(f"{item!r} is neither a file nor a {lattice} defect; {hint}")
 
     def rebuild(a0: float) -> Atoms:

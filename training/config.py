@@ -5,13 +5,14 @@ name the nearest known one; values of the wrong type, out of range or in impossi
 of one sentence that say where, what was given and what was expected.
 """
 
-import difflib
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from thiry_calc.suggestion import suggestion
 
 Checker = Callable[[Any, str], Any]
 
@@ -84,7 +85,8 @@ def check_table(table: Any, schema: Mapping[str, Key], where: str) -> dict[str, 
         raise ValueError(f"{where} is {table!r}; expected a table of keys")
     for key in table:
         if key not in schema:
-            raise ValueError(f"unknown key {key!r} in {where}; {_nearest(key, list(schema))}")
+            hint = suggestion(key, schema, "known keys are")
+            raise ValueError(f"unknown key {key!r} in {where}; {hint}")
     result = {}
     for name, key in schema.items():
         if name in table:
@@ -94,13 +96,6 @@ def check_table(table: Any, schema: Mapping[str, Key], where: str) -> dict[str, 
         else:
             result[name] = key.default
     return result
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known keys are {', '.join(known)}"
 
 
 def integer(minimum: int, maximum: float = math.inf) -> Checker:
@@ -139,7 +134,9 @@ def text(*choices: str) -> Checker:
         if not isinstance(value, str) or not value:
             raise ValueError(f"{where} is {value!r}; expected a string")
         if choices and value not in choices:
-            raise ValueError(f"{where} is {value!r}; {_nearest(value, choices)}")
+            raise ValueError(
+                f"{where} is {value!r}; " + suggestion(value, choices, "known keys are")
+            )
         return value
 
     return check

@@ -5,7 +5,8 @@ both only in the right units. A frame whose energy per atom differs from the oth
 units is named.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import scipy.linalg
@@ -78,14 +79,20 @@ def check_units(structures: Sequence[Structure], elements: tuple[str, ...]) -> N
         return
     step = max(1, len(known) // _STRUCTURES)
     samples = [known[k::step] for k in sorted({0, step // 3, 2 * step // 3})]
-    name = _agreed(samples, elements, "energy", _ENERGIES)
+
+    @cache
+    def folds_of(sample: int) -> list[list[dict[str, Array]]]:
+        return [_folds(samples[sample], elements, typical) for typical in (False, True)]
+
+    in_turn = range(len(samples))
+    name = _agreed(map(folds_of, in_turn), "energy", _ENERGIES)
     if name:
         raise ValueError(
             f"energies and forces contradict one another: they agree if {name}; convert all to eV "
             "and Å"
         )
     if min(sum(one.stress is not None for one in some) for some in samples) >= _LEAST:
-        name = _agreed(samples, elements, "stress", _STRESSES)
+        name = _agreed(map(folds_of, in_turn), "stress", _STRESSES)
         if name:
             raise ValueError(
                 f"stresses contradict forces: they agree if {name}; convert all to eV and Å, "
@@ -94,15 +101,14 @@ def check_units(structures: Sequence[Structure], elements: tuple[str, ...]) -> N
 
 
 def _agreed(
-    samples: Sequence[Sequence[Structure]],
-    elements: tuple[str, ...],
+    samples: Iterable[Sequence[Sequence[Mapping[str, Array]]]],
     kind: str,
     factors: Mapping[str, float],
 ) -> str | None:
     """Name of the likely factor of the first sample, None unless all samples have one."""
     first = None
-    for some in samples:
-        name = _likely([_folds(some, elements, t) for t in (False, True)], kind, factors)
+    for both in samples:
+        name = _likely(both, kind, factors)
         if name is None:
             return None
         first = first or name

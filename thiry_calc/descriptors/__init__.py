@@ -1,6 +1,5 @@
 """Local descriptors φ(N_i), each with analytic derivatives; `make_descriptor` builds by type."""
 
-from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
@@ -13,6 +12,7 @@ from thiry_calc.descriptors.one_body import OneBody
 from thiry_calc.descriptors.pair import Pair
 from thiry_calc.descriptors.power_spectrum import PowerSpectrum
 from thiry_calc.descriptors.zbl import ZBL
+from thiry_calc.suggestion import suggestion
 
 __all__ = [
     "ACE",
@@ -59,8 +59,7 @@ def make_descriptor(spec: dict[str, Any]) -> Descriptor:
     known = list(signature(REGISTRY[kind]).parameters)
     for name in options:
         if name not in known:
-            near = get_close_matches(name, known, 1, 0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
+            hint = suggestion(name, known, "known keys are")
             raise ValueError(f"descriptor {kind!r} has no key {name!r}; {hint}")
     try:
         return REGISTRY[kind](**options)

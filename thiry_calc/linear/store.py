@@ -28,7 +28,7 @@ _FORMAT = "thiry-store"
 # what zipfile, zlib and struct raise on damaged bytes
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, IndexError, ValueError,
-    NotImplementedError, RuntimeError, OverflowError, struct.error, MemoryError, TypeError,
+    RuntimeError, OverflowError, struct.error, MemoryError, TypeError,
     AttributeError,
 )  # fmt: skip
 

@@ -37,7 +37,7 @@ from ace_jax.fit.rows import linear_rows
 from ase import Atoms
 from numpy.typing import NDArray
 
-from training.benchmarks.peer_data import nearest_distance, read_frames, timed_structure
+from training.benchmarks.peer_data import deal, nearest_distance, read_frames, timed_structure
 
 Array = NDArray[np.float64]
 
@@ -73,13 +73,6 @@ class Rows:
     problem: Any
 
 
-def deal(n: int) -> NDArray[np.int64]:
-    """Fold of each of n structures, as `training.folds.deal` of one group."""
-    folds = np.empty(n, dtype=np.int64)
-    folds[np.random.default_rng(0).permutation(n)] = np.arange(n) % _FOLDS
-    return folds
-
-
 def compute_rows(frames: list[Atoms], order: int, degree: int, r_cut: float) -> Rows:
     """Build the basis and the rows of all folds."""
     spec = BasisSpec(order=order, max_degree=degree, rcut=r_cut)
@@ -87,7 +80,7 @@ def compute_rows(frames: list[Atoms], order: int, degree: int, r_cut: float) -> 
     data = load_fit_data(config, train=frames)
     problem = build_problem(config, data).prob
     rows_of = jax.jit(lambda batch: linear_rows(problem.model, problem.cfg, batch)[0][:2])
-    folds = deal(len(frames))
+    folds = deal(len(frames), _FOLDS)
     energy: list[list[Array]] = [[] for _ in range(_FOLDS)]
     forces: list[list[Array]] = [[] for _ in range(_FOLDS)]
     for k, atoms in enumerate(frames):

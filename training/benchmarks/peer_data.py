@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import read
 from ase.neighborlist import neighbor_list
+from numpy.typing import NDArray
 
 _LEAST_ATOMS = 400
 
@@ -48,3 +49,10 @@ def nearest_distance(frames: Sequence[Atoms]) -> float:
         i, d = neighbor_list("id", atoms, 4.0)
         nearest += [d[i == k].min() for k in np.unique(i)]
     return float(np.median(nearest))
+
+
+def deal(n: int, n_folds: int) -> NDArray[np.int64]:
+    """Fold of each of n structures, as `training.folds.deal` of one group."""
+    folds = np.empty(n, dtype=np.int64)
+    folds[np.random.default_rng(0).permutation(n)] = np.arange(n) % n_folds
+    return folds

