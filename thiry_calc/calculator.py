@@ -197,7 +197,7 @@ class ThiryCalculator(Calculator):
             s_f = float(sites["entropy"].sum())
             self.results.update(formation_entropy=s_f, site_entropies=sites["entropy"])
             if self.potential.crystal is not None:
-                logs = self._log_occupation(t or 300.0, species)
+                logs = self.potential.log_occupation(t or 300.0)[species]
                 s_vib = units.kB * (s_f + 3 * float(np.sum(logs + 1)))
                 self.results["vibrational_entropy"] = s_vib
         if "energy" not in sites:
@@ -205,7 +205,7 @@ class ThiryCalculator(Calculator):
         energy = free_energy = float(sites["energy"].sum())
         energies = sites["energy"]
         if t > 0:
-            logs = self._log_occupation(t, species)
+            logs = self.potential.log_occupation(t)[species]
             free_energy = energy - units.kB * t * (s_f + 3 * float(logs.sum()))
             if self._energy_is_free_energy:
                 energy = free_energy
@@ -219,17 +219,6 @@ class ThiryCalculator(Calculator):
         if self.atoms.cell.rank == 3:
             strain = strain_derivative(nl.vectors, pair_forces)
             self.results["stress"] = strain / self.atoms.get_volume()
-
-    def _log_occupation(self, t: float, species: NDArray[np.int64]) -> Array:
-        """ln(k_B T / ħω̄) of each atom's element, shape (N,)."""
-        crystal = self.potential.crystal
-        if crystal is None:
-            raise ValueError(
-                f"model {self.potential.name!r} stores no reference crystal, so it has formation "
-                "entropies but no vibrational entropy or free energy"
-            )
-        hbar_omega = np.array([crystal.hbar_omega[e] for e in self.potential.elements])
-        return np.log(units.kB * t / hbar_omega)[species]
 
     @property
     def has_uncertainty(self) -> bool:
@@ -281,9 +270,7 @@ class ThiryCalculator(Calculator):
         nl = NeighborCache(self.potential.cutoff, skin=MARGIN).get(atoms)
         check_overlap(nl)
         species_of(nl, self.potential.elements)  # refuses elements that the model does not know
-        weights = self.potential.weights("energy")
-        if self.temperature:
-            weights = weights - units.kB * self.temperature * self.potential.weights("entropy")
+        weights, _ = self.potential.free_energy(self.temperature)
         descriptor, active = self.potential.descriptor.active(weights)
         return descriptor.curve(nl, active)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import units
 from numpy.typing import NDArray
 
 from thiry_calc.descriptors import Combined, make_descriptor
@@ -132,6 +133,57 @@ class Potential:
         """Per-element constant y_s − w·φ_s, shape (n_elements,)."""
         target = self.target(name)
         return target.reference_values - target.model.predict(target.reference_features)
+
+    def log_occupation(self, temperature: float) -> Array:
+        """ln(k_B T / ħω̄) of each element, shape (n_elements,).
+
+        Parameters
+        ----------
+        temperature : float
+            K, positive.
+
+        Raises
+        ------
+        ValueError
+            When the potential has no reference crystal.
+        """
+        if self.crystal is None:
+            raise ValueError(
+                f"model {self.name!r} stores no reference crystal, so it has formation "
+                "entropies but no vibrational entropy or free energy"
+            )
+        hbar_omega = np.array([self.crystal.hbar_omega[e] for e in self.elements])
+        return np.log(units.kB * temperature / hbar_omega)
+
+    def free_energy(self, temperature: float | None = None) -> tuple[Array, Array]:
+        """Return A(T) as one linear function: A = Σ_i [ c_s(i) + w·φ(N_i) ].
+
+        Parameters
+        ----------
+        temperature : float, optional
+            K; None or 0 is the energy.
+
+        Returns
+        -------
+        weights : ndarray, shape (K,)
+            w, eV.
+        constants : ndarray, shape (n_elements,)
+            c_s, eV.
+
+        Raises
+        ------
+        ValueError
+            For a negative temperature, or where the potential has no energy, no entropy or no
+            crystal for A(T).
+        """
+        weights, constants = self.weights("energy"), self.constants("energy")
+        if not temperature:
+            return weights, constants
+        if not 0 < temperature < np.inf:
+            raise ValueError(f"temperature must be 0 K or more, not {temperature!r}")
+        kt = units.kB * temperature
+        entropy = self.constants("entropy") + 3 * self.log_occupation(temperature)
+        return weights - kt * self.weights("entropy"), constants - kt * entropy
 
     def centered(self, name: str, values: Array, species: NDArray[np.int64]) -> Array:
         """Features of each atom relative to its reference, φ_i − φ_s(i), shape (N, K of parts).

