@@ -143,15 +143,28 @@ class ThreeBodyDescriptor(HyperParameters, ABC):
         ).reshape(nl.n_sites, -1)
         return out.reshape(nl.n_sites, -1)
 
+    def contract(self, weights: Array) -> tuple[Array, Array]:
+        """Weights of the sums S_pl and s_p of which the features are made.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (..., K)
+
+        Returns
+        -------
+        legendre : ndarray, shape (..., n_species, P, n_l)
+        on_self : ndarray, shape (..., n_species, P)
+        """
+        shaped = weights.reshape(*weights.shape[:-1], *self._shape)
+        alpha, beta = self._factors
+        return (shaped * alpha[:, None]) @ self._angular, -beta * shaped.sum(axis=-1)
+
     def pull(
         self, nl: NeighborList, weights: Array, mix: Array | None = None
     ) -> tuple[Array, Array]:
         """Site values and pair forces; see `Descriptor.pull`."""
         weights, mix, many = as_targets(weights, mix, self.n_features)
-        shaped = weights.reshape(len(weights), *self._shape)
-        alpha, beta = self._factors
-        legendre = (shaped * alpha[:, None]) @ self._angular
-        on_self = -beta * shaped.sum(axis=-1)
+        legendre, on_self = self.contract(weights)
         sites, pair_forces = site_pull(
             *self._tables(nl),
             legendre,
@@ -177,10 +190,7 @@ class ThreeBodyDescriptor(HyperParameters, ABC):
         """Return the Hessian; see `Descriptor.curve`."""
         species = species_of(nl, self.elements)
         n_species, _, n_l = self._shape
-        alpha, beta = self._factors
-        shaped = weights.reshape(self._shape)
-        legendre = (shaped * alpha[:, None]) @ self._angular
-        on_self = -beta * shaped.sum(axis=-1)
+        legendre, on_self = self.contract(weights)
         q1, q2 = self._products.T
         size = n_species * self.n_max
         matrix = np.zeros((n_species, n_l, size, size))  # P″ couples projections of equal l, m

