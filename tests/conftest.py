@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from thiry_calc.descriptors import AFS, Combined, LocalLogDet, OneBody, Pair, PowerSpectrum
+from thiry_calc.descriptors import ACE, AFS, Combined, LocalLogDet, OneBody, Pair, PowerSpectrum
 from thiry_calc.descriptors.local_log_det import spline_basis
 from thiry_calc.linear import LinearModel
 from thiry_calc.potential import Crystal, Potential, Target
@@ -32,6 +32,8 @@ def _descriptors(kind, elements):
             PowerSpectrum(R_CUT, 3, 3, channels),
         ),
         "pair": (OneBody(channels), Pair(R_CUT, 6, channels)),
+        "ace3": (OneBody(channels), ACE(R_CUT, (7, 6, 5), elements=channels)),
+        "ace4": (OneBody(channels), ACE(R_CUT, (6, 5, 4, 3), elements=channels)),
     }[kind]
 
 
@@ -89,7 +91,7 @@ def _rattled(elements, amplitude, seed):
 
 
 def build_potential(kind="afs", elements=("Fe",), seed=1, split=False, targets=None):
-    """A potential over {afs, afs_only, power, pair}; `split` gives the entropy its own AFS.
+    """A potential of a kind of descriptors; `split` gives the entropy an AFS of its own.
 
     With split="log_det" the entropy has the pairs and a local log-determinant.
     """

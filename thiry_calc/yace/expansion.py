@@ -166,8 +166,11 @@ def _expansion(
             number.append(radial.setdefault(row.tobytes(), len(rows)))
             if number[-1] == len(rows):
                 rows.append(row)
-        terms = _ace_terms if isinstance(part, ACE) else _density_terms
-        for center, channels, tensor in terms(part, weights):
+        if isinstance(part, ACE):
+            terms = _ace_terms(part, weights)
+        else:
+            terms = _density_terms(part, weights)
+        for center, channels, tensor in terms:
             if len(channels) == 1:  # alone, functions of the basis are g_k themselves
                 channel = channels[0][0]
                 of_one = np.zeros((part._n_species, part._n_species, len(series)))
