@@ -126,6 +126,21 @@ def test_sum_rule_repairs_any_symmetric_matrix():
     assert abs(repaired - repaired.T).max() < 1e-14
 
 
+def test_sum_rule_of_a_hessian_that_obeys_it_but_for_noise():
+    """In two parts, whose noise sums to nothing but for rounding."""
+    rng = np.random.default_rng(3)
+    n = 40
+    blocks = rng.normal(size=(n, n, 3, 3))
+    blocks = blocks + blocks.transpose(1, 0, 3, 2)
+    blocks[: n // 2, n // 2 :] = blocks[n // 2 :, : n // 2] = 0.0
+    exact = blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+    exact = enforce_sum_rule(sp.csr_array(exact)).toarray()
+    noise = 1e-13 * rng.normal(size=exact.shape) * (exact != 0)
+    repaired = enforce_sum_rule(sp.csr_array(exact + noise + noise.T))
+    assert np.abs(repaired @ np.tile(np.eye(3), (n, 1))).max() < 1e-12
+    assert np.abs(repaired.toarray() - exact).max() < 1e-11
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -195,6 +195,10 @@ def enforce_sum_rule(hessian: sp.csr_array) -> sp.csr_array:
         return sp.csr_array(hessian - diagonal)
     first, second = pairs
     graph = sp.csr_array((np.ones(len(first)), (first, second)), shape=(n_atoms, n_atoms))
+    # what a connected part has in sum is rounding: no flow takes it away, and the solver blows up
+    count, part = csgraph.connected_components(graph, directed=False)
+    member = sp.csr_array((np.ones(n_atoms), (part, np.arange(n_atoms))), shape=(count, n_atoms))
+    source -= ((member @ source) / member.sum(axis=1)[:, None])[part]
     laplacian = csgraph.laplacian(graph).tocsr()
     height = np.stack([cg(laplacian, column, rtol=1e-13)[0] for column in source.T], axis=1)
     flow = height[second] - height[first]

@@ -41,12 +41,8 @@ def load_reference(name: str, file: str | Path | None = None) -> Any:
     ValueError
         Unknown name; the message suggests the nearest one. A file missing, or not expected.
     """
-    known = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in known:
-        hint = suggestion(name, known, "installed:", 0.4)
-        raise ValueError(f"unknown reference potential {name!r}; {hint}")
     try:
-        return known[name].load()(*([] if file is None else [file]))
+        return _maker(name)(*([] if file is None else [file]))
     except TypeError as error:
         need = (
             "needs the file of its table (--potential-file, or 'file' in [reference])"
@@ -54,3 +50,34 @@ def load_reference(name: str, file: str | Path | None = None) -> Any:
             else "takes no file"
         )
         raise ValueError(f"the reference potential {name} {need}") from error
+
+
+def reference_files(name: str, file: str | Path) -> tuple[Path, ...]:
+    """List the files that decide what a reference potential is.
+
+    Parameters
+    ----------
+    name : str
+    file : str or Path
+        The one it is made from.
+
+    Returns
+    -------
+    tuple of Path
+        That one, and those that it names, which a potential tells by its ``files_of``.
+
+    Raises
+    ------
+    ValueError
+        Unknown name.
+    """
+    named = getattr(_maker(name), "files_of", None)
+    return (Path(file), *(named(file) if named else ()))
+
+
+def _maker(name: str) -> Any:
+    known = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in known:
+        hint = suggestion(name, known, "installed:", 0.4)
+        raise ValueError(f"unknown reference potential {name!r}; {hint}")
+    return known[name].load()

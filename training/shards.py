@@ -19,6 +19,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from thiry_calc.files import write_atomically
+from thiry_calc.references import reference_files
 from thiry_calc.symmetry import LENGTH
 from training.label import Label
 from training.recipe import Recipe
@@ -75,7 +76,8 @@ def digest(recipe: Recipe, family: int | None, start: int = 0, stop: int = 0) ->
     if family is not None:
         parts["family"] = _given(recipe.families[family], ("count",))
     if recipe.file is not None:
-        parts["file"] = hashlib.sha256(Path(recipe.file).read_bytes()).hexdigest()
+        files = reference_files(recipe.potential, recipe.file)
+        parts["file"] = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
     key = json.dumps([VERSION, parts, family, start, stop], sort_keys=True)
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 

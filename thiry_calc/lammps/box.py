@@ -1,7 +1,8 @@
 """LAMMPS as a library: starting it, and structures into and out of its box.
 
 LAMMPS wants a lower triangular cell: `Prism` turns the axes of a structure to it. Directions that
-are not periodic are shrink-wrapped. Units are ``metal`` throughout: eV, Å, ps, bar, amu.
+are not periodic are shrink-wrapped, but never to less than at first: LAMMPS refuses flat boxes.
+Units are ``metal`` throughout: eV, Å, ps, bar, amu.
 """
 
 from collections.abc import Sequence
@@ -86,7 +87,7 @@ class Box:
         cell, self._origin = _box(atoms)
         self.prism = Prism(cell, pbc=True)
         x, y, z, xy, xz, yz = map(float, self.prism.get_lammps_prism())
-        boundary = " ".join("p" if periodic else "s" for periodic in atoms.pbc)
+        boundary = " ".join("p" if periodic else "m" for periodic in atoms.pbc)
         lmp.commands_string(
             f"""units metal
             boundary {boundary}
