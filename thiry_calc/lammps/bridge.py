@@ -11,7 +11,7 @@ decides when domains are rebuilt. Checked: against ASE to 1e-10 eV/atom and 1e-9
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from thiry_calc.potential import Potential
 Array = NDArray[np.float64]
 
 NAME = "thiry"
-_ERROR_ALL = 2  # of LAMMPS' C library
+_DYNAMICS = 1  # what `lammps_is_running` tells in a run; 2 in a minimisation
 _SKIN = 0.5  # Å, of the pairs; LAMMPS has its own
 _VIRIAL = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # LAMMPS' order
 
@@ -61,6 +61,8 @@ class Bridge:
         self._owners: Owners | None = None
         self._pairs: Pairs | None = None
         self._warned = not temperature
+        self._step: int | None = None
+        self._failure: Exception | None = None
 
     def total(self, target: str) -> float:
         """Sum of a target, "energy" (eV) or "entropy" (k_B), over all atoms of all processes.
@@ -75,10 +77,11 @@ class Bridge:
 
     def _callback(self, _: Any, step: int, n_own: int, tags: Any, x: Any, f: Any) -> None:
         """Fill in the forces; called by LAMMPS."""
-        del step, tags, x
+        del tags, x
         error: Exception | None = None
         forces, summed = np.zeros((0, 3)), np.zeros(7)
         try:
+            self._warn_of_dynamics(step)
             forces, summed[0], summed[1:] = self._evaluate()
         except Exception as failure:  # LAMMPS would go on without forces
             error = failure
@@ -88,7 +91,8 @@ class Bridge:
             if failed and error is None:
                 error = RuntimeError("another process failed")
         if error is not None:
-            self._stop(error)
+            self._failure = error
+            self.lmp.force_timeout()  # the run ends; what it was started by raises
             return
         assert self._owners is not None
         f[:] = self._owners.fold(forces)
@@ -98,7 +102,6 @@ class Bridge:
     def _evaluate(self) -> tuple[Array, float, Array]:
         """Return forces on own atoms and ghosts, energy and virial of the own sites."""
         nl, species = self._neighbors()
-        self._warn_of_dynamics()
         sites, pair_forces = self._descriptor.pull(nl, self._active)
         energy = float(sites.sum() + self._constants[species].sum())
         virial = -nl.vectors.T @ pair_forces
@@ -127,8 +130,13 @@ class Bridge:
         nl = NeighborList(numbers, first, neighbor, vectors, self.potential.cutoff, n_own)
         return nl, self._species[types[:n_own]]
 
-    def _warn_of_dynamics(self) -> None:
-        if not self._warned and np.any(self.lmp.numpy.extract_atom("v")):
+    def _warn_of_dynamics(self, step: int) -> None:
+        """Warn where time goes on and atoms have velocities, but not of damped minimisers."""
+        dynamics = self.lmp.lib.lammps_is_running(self.lmp.lmp) == _DYNAMICS
+        goes_on, self._step = self._step is not None and step > self._step, step
+        if self._warned or not (dynamics and goes_on):
+            return
+        if np.any(self.lmp.numpy.extract_atom("v")):
             self._warned = True
             warnings.warn(
                 "dynamics on the free energy A(T) counts vibrations twice; attach the model "
@@ -137,10 +145,17 @@ class Bridge:
                 stacklevel=2,
             )
 
-    def _stop(self, error: Exception) -> None:
-        """End the run: LAMMPS raises this error when the command returns."""
-        self.lmp.force_timeout()
-        self.lmp.lib.lammps_error(self.lmp.lmp, _ERROR_ALL, f"thiry_calc: {error}".encode())
+    def _raising(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Let a method of the instance raise what went wrong in the callback: C cannot."""
+
+        def checked(*args: Any) -> Any:
+            result = method(*args)
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise RuntimeError(f"the model could not give forces: {failure}") from failure
+            return result
+
+        return checked
 
 
 def attach(
@@ -188,6 +203,8 @@ def attach(
     chosen = _elements(lmp, potential, elements)
     bridge = Bridge(lmp, potential, temperature, chosen)
     numba.set_num_threads(threads or _share_of_cores(lmp))
+    if lmp.has_id("fix", NAME):
+        lmp.command(f"unfix {NAME}")
     reach = potential.descriptor.hops * potential.cutoff
     lmp.commands_string(
         f"""pair_style zero {reach!r} nocoeff
@@ -196,6 +213,8 @@ def attach(
         fix_modify {NAME} energy yes virial yes"""
     )
     lmp.set_fix_external_callback(NAME, bridge._callback, bridge)
+    for name in ("command", "commands_list", "commands_string", "file"):
+        setattr(lmp, name, bridge._raising(getattr(lmp, name)))
     return bridge
 
 
