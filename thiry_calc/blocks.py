@@ -5,7 +5,7 @@ that their site values need. Sums over blocks are those over the whole structure
 back to the pairs of the whole list.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -59,13 +59,13 @@ def blocks(
     Yields
     ------
     Block
-        Every atom is a center once.
+        Every site is a center once.
     """
-    n = len(nl)
+    n = nl.n_sites
     if n <= size:
         yield Block(np.arange(n), np.arange(len(nl.neighbor)), nl)
         return
-    positions = atoms.positions
+    positions = atoms.positions[:n]
     order = np.argsort(positions[:, np.argmax(np.ptp(positions, axis=0))], kind="stable")
     with tqdm(total=n, desc=progress, unit="atom", disable=progress is None) as bar:
         for start in range(0, n, size):
@@ -117,6 +117,7 @@ class Uncertainty(NamedTuple):
     std : float
         Of the total, in the target's unit.
     leverage : ndarray, shape (N,)
+        Of the sites.
     """
 
     std: float
@@ -124,7 +125,12 @@ class Uncertainty(NamedTuple):
 
 
 def uncertainties(
-    potential: Potential, nl: NeighborList, atoms: Atoms, species: Indices, progress: bool = False
+    potential: Potential,
+    nl: NeighborList,
+    atoms: Atoms,
+    species: Indices,
+    progress: bool = False,
+    add_up: Callable[[Array], Array] = np.asarray,
 ) -> dict[str, Uncertainty]:
     """Std and leverages of every target that was stored with its covariance.
 
@@ -135,6 +141,8 @@ def uncertainties(
     atoms : Atoms
     species : ndarray, shape (N,)
     progress : bool
+    add_up : callable
+        Of features, over all parts of the structure, where `nl` has but one of them.
 
     Returns
     -------
@@ -144,7 +152,7 @@ def uncertainties(
     if not targets:
         return {}
     totals = {name: np.zeros(len(target.model.coefficients)) for name, target in targets.items()}
-    leverages = {name: np.empty(len(nl)) for name in targets}
+    leverages = {name: np.empty(nl.n_sites) for name in targets}
     title = "uncertainty" if progress else None
     for block in blocks(nl, atoms, potential.descriptor.hops, title):
         values = potential.descriptor.values(block.nl)
@@ -153,7 +161,7 @@ def uncertainties(
             totals[name] += x.sum(axis=0)
             leverages[name][block.centers] = target.model.leverage(x)
     return {
-        name: Uncertainty(float(target.model.std(totals[name])), leverages[name])
+        name: Uncertainty(float(target.model.std(add_up(totals[name]))), leverages[name])
         for name, target in targets.items()
     }
 

@@ -15,13 +15,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from ase import Atoms, units
 
-from thiry_calc.blocks import extrapolations, uncertainties
+from thiry_calc.blocks import extrapolations
 from thiry_calc.calculator import ThiryCalculator
-from thiry_calc.descriptors.base import species_of
+from thiry_calc.engines import Engine
 from thiry_calc.equilibrium import degeneracy
 from thiry_calc.exact import Exact, ExactReference
-from thiry_calc.neighbors import neighbors_of
-from thiry_calc.relax import relax
 from thiry_calc.starts import NO_SUPERCELL, Start
 
 SAME_ENERGY, SAME_ENTROPY = 1e-3, 0.01  # eV, k_B: two configurations of a family are one
@@ -96,13 +94,13 @@ class Configuration:
         return values.formation_energy_eV - units.kB * temperature * values.formation_entropy_kB
 
 
-def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
+def configuration_of(start: Start, engine: Engine) -> Configuration:
     """Relax and compute one configuration.
 
     Parameters
     ----------
     start : Start
-    calc : ThiryCalculator
+    engine : Engine
         Of a model with energy and entropy.
 
     Returns
@@ -111,11 +109,10 @@ def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
         What goes wrong is noted, not raised; energies are NaN when there is none.
     """
     atoms = start.atoms.copy()
-    atoms.calc = calc
     result = Configuration(start.name, len(atoms), start.box.n_sites, atoms=atoms)
     notes = list(start.notes)
     try:
-        outcome = relax(atoms, _FMAX)
+        outcome = engine.relax(atoms, _FMAX)
     except (ValueError, RuntimeError) as error:
         return replace(result, notes=(*notes, f"failed: {error}"))
     if outcome.lost:
@@ -123,25 +120,22 @@ def configuration_of(start: Start, calc: ThiryCalculator) -> Configuration:
     if not outcome.converged:
         notes.append(f"{outcome.reason}, largest force {outcome.fmax:.1g} eV/Å")
     site = Atoms([atoms.symbols[0]], cell=start.box.primitive, pbc=True)
-    n, nl = len(atoms), neighbors_of(atoms, calc.potential.cutoff)
-    found = uncertainties(calc.potential, nl, atoms, species_of(nl, calc.potential.elements))
-    std = {name: uncertainty.std for name, uncertainty in found.items()}
-    energy, entropy = (
-        calc.get_property(p, atoms) - n * calc.get_property(p, site)
-        for p in ("energy", "formation_entropy")
-    )
+    n, measured = len(atoms), engine.measure(atoms)
+    std = {name: uncertainty.std for name, uncertainty in measured.uncertainties.items()}
+    bulk = ThiryCalculator(engine.potential, extrapolation_warning=False)
     return replace(
         result,
-        formation_energy_eV=float(energy),
-        formation_entropy_kB=float(entropy),
+        formation_energy_eV=measured.energy - n * float(bulk.get_property("energy", site)),
+        formation_entropy_kB=measured.formation_entropy
+        - n * float(bulk.get_property("formation_entropy", site)),
         energy_std_eV=std.get("energy"),
         entropy_std_kB=std.get("entropy"),
         multiplicity=degeneracy(atoms, start.box) if start.box.commensurate else None,
-        notes=(*notes, *extrapolations(calc.potential, found)),
+        notes=(*notes, *extrapolations(engine.potential, measured.uncertainties)),
     )
 
 
-def lower_state(configuration: Configuration, start: Start, calc: ThiryCalculator) -> Start | None:
+def lower_state(configuration: Configuration, start: Start, engine: Engine) -> Start | None:
     """Push a relaxed configuration, and find out whether it is a minimum of the model.
 
     Parameters
@@ -149,7 +143,7 @@ def lower_state(configuration: Configuration, start: Start, calc: ThiryCalculato
     configuration : Configuration
     start : Start
         What it came from.
-    calc : ThiryCalculator
+    engine : Engine
 
     Returns
     -------
@@ -159,15 +153,13 @@ def lower_state(configuration: Configuration, start: Start, calc: ThiryCalculato
     if not np.isfinite(configuration.formation_energy_eV):
         return None
     lowest = configuration.atoms.copy()
-    lowest.calc = calc
-    energy = top = float(lowest.get_potential_energy())
+    energy = top = engine.energy(lowest)
     for seed in range(_PUSHES):
         pushed = lowest.copy()
         pushed.rattle(_PUSH, seed=seed)
-        pushed.calc = calc
-        if relax(pushed, _FMAX_PUSH).lost:
+        if engine.relax(pushed, _FMAX_PUSH).lost:
             break
-        new_energy = float(pushed.get_potential_energy())
+        new_energy = engine.energy(pushed)
         if new_energy > energy - SAME_ENERGY:
             break
         lowest, energy = pushed, new_energy

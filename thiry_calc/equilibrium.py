@@ -88,7 +88,12 @@ def _near(
     points: Array, others: Array, images: NDArray[np.int64], metric: Array, radius: float
 ) -> NDArray[np.bool_]:
     """Whether each of the fractional `points` has one of `others` within `radius` (Å)."""
-    tree = cKDTree((others[None] + images[:, None]).reshape(-1, 3) @ metric)
+    reach = radius * np.linalg.norm(np.linalg.inv(metric), axis=0)  # of fractional coordinates
+    shown = []
+    for image in images:
+        placed = others + image
+        shown.append(placed[np.all((placed >= -reach) & (placed <= 1 + reach), axis=1)])
+    tree = cKDTree(np.concatenate(shown) @ metric)
     distances, _ = tree.query(points @ metric, distance_upper_bound=radius)
     return np.isfinite(distances)
 

@@ -25,6 +25,7 @@ from thiry_calc.configurations import (
     with_exact,
 )
 from thiry_calc.defects import supercell
+from thiry_calc.engines import CalculatorEngine, Engine
 from thiry_calc.equilibrium import concentration
 from thiry_calc.exact import OWN, ExactReference
 from thiry_calc.migration import Migration, vacancy_migration
@@ -135,6 +136,7 @@ def scan(
     potential_file: str | Path | None = None,
     migration: bool = False,
     progress: bool = False,
+    engine: Engine | None = None,
 ) -> Scan:
     """Relax configurations, and compare their formation free energies.
 
@@ -163,6 +165,8 @@ def scan(
         Add the jump of the vacancy.
     progress : bool
         Show progress on stderr.
+    engine : Engine, optional
+        What relaxes and measures, of the same model; the calculator by default.
 
     Returns
     -------
@@ -185,21 +189,26 @@ def scan(
     if chosen is not None:
         checker = ExactReference.make(chosen, potential, crystal, potential_file)
     calc = ThiryCalculator(potential, extrapolation_warning=False)
+    done = _configurations(starts, engine or CalculatorEngine(calc), checker, progress)
+    result = Scan(potential.name, element, crystal.lattice, crystal.a0, size, kelvins, done, chosen)
+    return _with_migration(result, calc, checker) if migration else result
+
+
+def _configurations(
+    starts: Sequence[Start], engine: Engine, checker: ExactReference | None, progress: bool
+) -> tuple[Configuration, ...]:
+    """Relax and compare all, and add the states to which some fall."""
     done: list[Configuration] = []
     lower: dict[str, Start] = {}
     for start in tqdm(starts, disable=not progress, desc="scan", unit="structure"):
-        configuration = configuration_of(start, calc)
-        below = lower_state(configuration, start, calc)
+        configuration = configuration_of(start, engine)
+        below = lower_state(configuration, start, engine)
         if below is not None:
             lower[start.name] = below
         if checker is not None:
             configuration = with_exact(configuration, start, checker)
         done.append(compared(configuration, done))
-    done = _with_lower_states(done, lower, calc, checker)
-    result = Scan(
-        potential.name, element, crystal.lattice, crystal.a0, size, kelvins, tuple(done), chosen
-    )
-    return _with_migration(result, calc, checker) if migration else result
+    return tuple(_with_lower_states(done, lower, engine, checker))
 
 
 def _distinct(starts: Sequence[Start]) -> list[Start]:
@@ -219,13 +228,13 @@ def _distinct(starts: Sequence[Start]) -> list[Start]:
 def _with_lower_states(
     done: list[Configuration],
     lower: dict[str, Start],
-    calc: ThiryCalculator,
+    engine: Engine,
     checker: ExactReference | None,
 ) -> list[Configuration]:
     """Add the states to which configurations fall, where they are not among them already."""
     names = {}
     for parent, start in lower.items():
-        state = compared(configuration_of(start, calc), done)
+        state = compared(configuration_of(start, engine), done)
         names[parent] = state.same_as or state.name
         if state.same_as is None:
             done = [*done, state if checker is None else with_exact(state, start, checker)]

@@ -17,9 +17,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from thiry_calc.blocks import Uncertainty, uncertainties
 from thiry_calc.lammps.halo import Owners, Pairs, find_pairs, largest_move, pair_vectors
 from thiry_calc.neighbors import NeighborList, pair_forces_to_forces
 from thiry_calc.potential import Potential
@@ -75,6 +77,28 @@ class Bridge:
         value = float((sites + self.potential.constants(target)[species]).sum())
         return value if self._comm is None else float(self._comm.allreduce(value))
 
+    def uncertainties(self) -> dict[str, Uncertainty]:
+        """Std of the totals, and leverages of all atoms in order; see `thiry_calc.blocks`.
+
+        Every process calls it, after a run or a minimisation.
+        """
+        nl, species = self._neighbors()
+        here = Atoms(nl.numbers, self._positions(len(nl)))
+        add_up = np.asarray if self._comm is None else self._comm.allreduce
+        found = uncertainties(self.potential, nl, here, species, add_up=add_up)
+        return {
+            name: Uncertainty(std, self._in_order(leverage))
+            for name, (std, leverage) in found.items()
+        }
+
+    def _in_order(self, values: Array) -> Array:
+        """Values of the own atoms of all processes, in the order of their tags."""
+        parts = [(self._tags[: len(values)], values)]
+        if self._comm is not None:
+            parts = self._comm.allgather(parts[0])
+        order = np.argsort(np.concatenate([tags for tags, _ in parts]))
+        return np.asarray(np.concatenate([own for _, own in parts])[order])
+
     def _callback(self, _: Any, step: int, n_own: int, tags: Any, x: Any, f: Any) -> None:
         """Fill in the forces; called by LAMMPS."""
         del tags, x
@@ -113,7 +137,7 @@ class Bridge:
         lmp = self.lmp
         n_own, n_all = lmp.extract_setting("nlocal"), lmp.extract_setting("nall")
         tags = lmp.numpy.extract_atom("id", nelem=n_all).ravel() if n_all else self._tags[:0]
-        x = lmp.numpy.extract_atom("x", nelem=n_all, dim=3) if n_all else np.zeros((0, 3))
+        x = self._positions(n_all)
         types = lmp.numpy.extract_atom("type", nelem=n_all).ravel() if n_all else self._tags[:0]
         new = self._owners is None or not np.array_equal(tags, self._tags)
         if self._comm is not None:
@@ -129,6 +153,12 @@ class Bridge:
         numbers = self._numbers[types]
         nl = NeighborList(numbers, first, neighbor, vectors, self.potential.cutoff, n_own)
         return nl, self._species[types[:n_own]]
+
+    def _positions(self, n_all: int) -> Array:
+        """Positions of own atoms and ghosts: LAMMPS' memory, shape (n_all, 3)."""
+        if n_all == 0:
+            return np.zeros((0, 3))
+        return np.asarray(self.lmp.numpy.extract_atom("x", nelem=n_all, dim=3))
 
     def _warn_of_dynamics(self, step: int) -> None:
         """Warn where time goes on and atoms have velocities, but not of damped minimisers."""

@@ -70,11 +70,9 @@ def path_by_lammps(
     with TemporaryDirectory() as folder:
         write(f"{folder}/ends.traj", [before, after])
         mpirun = Path(sys.executable).with_name("mpirun")
-        subprocess.run(
-            [mpirun, "-np", str(IMAGES), sys.executable, "-m", "training.benchmarks.lammps_neb"]
-            + ["--model", model, "--replica", folder, "--temperatures", str(temperature)],
-            check=True,
-        )
+        command = f"-np {IMAGES} {sys.executable} -m training.benchmarks.lammps_neb".split()
+        options = ["--model", model, "--replica", folder, "--temperatures", str(temperature)]
+        subprocess.run([str(mpirun), *command, *options], check=True)
         path, climbed = np.load(f"{folder}/paths.npy")
     return path - path[0], float((climbed - climbed[0]).max())
 
