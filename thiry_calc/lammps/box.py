@@ -5,7 +5,7 @@ are not periodic are shrink-wrapped, but never to less than at first: LAMMPS ref
 Units are ``metal`` throughout: eV, Å, ps, bar, amu.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ class Box:
         )
         for number, symbol in enumerate(elements, 1):
             lmp.command(f"mass {number} {_mass(atoms, symbol)!r}")
-        positions = self._to_lammps(atoms.get_positions())
+        positions = self._to_lammps(atoms.get_positions(), np.floor)
         created = lmp.create_atoms(
             len(atoms), list(range(1, len(atoms) + 1)), types, positions.ravel().tolist()
         )
@@ -112,18 +112,21 @@ class Box:
                 f"LAMMPS took {created} of {len(atoms)} atoms; check that the positions are finite"
             )
 
-    def _to_lammps(self, positions: Array) -> Array:
+    def _to_lammps(self, positions: Array, images: Callable[[Array], Array]) -> Array:
+        """Turn positions, and move them by the lattice vectors that `images` counts."""
         vectors: Array = self.prism.vector_to_lammps(positions - self._origin, wrap=False)
         scaled = np.linalg.solve(self.prism.cell.T, vectors.T).T
-        scaled -= np.where(self._atoms.pbc, np.floor(scaled), 0.0)
+        scaled -= np.where(self._atoms.pbc, images(scaled), 0.0)
         return scaled @ self.prism.cell
 
     def set_positions(self, positions: Array) -> None:
         """Move the atoms to positions of the structure's frame, shape (N, 3), Å.
 
-        They may be anywhere: atoms that left the box come back at LAMMPS' next list of neighbours.
+        Each goes to the image that is nearest to where it is, even if out of the box: LAMMPS brings
+        it back when it next looks for neighbours, and need not do so for those on a face of it.
         """
-        x = self._to_lammps(positions).ravel()
+        now = np.linalg.solve(self.prism.cell.T, self._gather("x").T).T
+        x = self._to_lammps(positions, lambda scaled: np.rint(scaled - now)).ravel()
         self.lmp.scatter_atoms("x", 1, 3, np.ctypeslib.as_ctypes(np.ascontiguousarray(x)))
 
     def positions(self) -> Array:

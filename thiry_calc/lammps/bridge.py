@@ -22,8 +22,15 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from thiry_calc.blocks import Uncertainty, uncertainties
-from thiry_calc.lammps.halo import Owners, Pairs, find_pairs, largest_move, pair_vectors
-from thiry_calc.neighbors import NeighborList, pair_forces_to_forces
+from thiry_calc.lammps.halo import (
+    Owners,
+    Pairs,
+    find_pairs,
+    forces_and_virial,
+    largest_move,
+    pair_vectors,
+)
+from thiry_calc.neighbors import NeighborList
 from thiry_calc.potential import Potential
 
 Array = NDArray[np.float64]
@@ -128,8 +135,7 @@ class Bridge:
         nl, species = self._neighbors()
         sites, pair_forces = self._descriptor.pull(nl, self._active)
         energy = float(sites.sum() + self._constants[species].sum())
-        virial = -nl.vectors.T @ pair_forces
-        forces = pair_forces_to_forces(nl.first, nl.neighbor, pair_forces)
+        forces, virial = forces_and_virial(nl.first, nl.neighbor, nl.vectors, pair_forces)
         return forces, energy, np.array([(virial[a, b] + virial[b, a]) / 2 for a, b in _VIRIAL])
 
     def _neighbors(self) -> tuple[NeighborList, NDArray[np.int64]]:
@@ -146,8 +152,8 @@ class Bridge:
             self._tags = tags.astype(np.int64)
             self._owners, self._pairs = Owners(self._tags, n_own, self._comm), None
         if self._pairs is None or 2 * largest_move(x, self._pairs.positions) >= _SKIN:
-            centers = n_own if self.potential.descriptor.hops == 1 else n_all
-            self._pairs = find_pairs(x, centers, self.potential.cutoff + _SKIN)
+            hops = self.potential.descriptor.hops
+            self._pairs = find_pairs(x, n_own, self.potential.cutoff + _SKIN, hops)
         first, neighbor, _ = self._pairs
         vectors = pair_vectors(first, neighbor, x)
         numbers = self._numbers[types]

@@ -17,7 +17,7 @@ Indices = NDArray[np.int64]
 
 
 class Pairs(NamedTuple):
-    """Pairs of own atoms (of all atoms, for two hops) with own atoms and ghosts.
+    """Pairs of own atoms (for two hops of those around them, too) with own atoms and ghosts.
 
     Attributes
     ----------
@@ -33,33 +33,48 @@ class Pairs(NamedTuple):
     positions: Array
 
 
-def find_pairs(positions: Array, n_centers: int, reach: float) -> Pairs:
-    """Find all pairs whose first atom is among the first `n_centers`.
+def find_pairs(positions: Array, n_own: int, reach: float, hops: int = 1) -> Pairs:
+    """Find the pairs that the site values of the own atoms depend on.
 
     Parameters
     ----------
     positions : ndarray, shape (n_all, 3)
-        Å; periodic images are atoms of their own.
-    n_centers : int
+        Å, own atoms first; periodic images are atoms of their own.
+    n_own : int
     reach : float
         Å.
+    hops : int
+        1 where a site value depends on the pairs of its atom, 2 where also on those of its
+        neighbours.
 
     Returns
     -------
     Pairs
     """
     n_all = len(positions)
-    if n_centers == 0:
-        nobody = np.zeros(n_all + 1, dtype=np.int64)
-        return Pairs(nobody, np.zeros(0, dtype=np.int32), positions.copy())
-    low = positions.min(axis=0)
-    box = np.diag(np.maximum(np.ptp(positions, axis=0), reach))
+    if n_own == 0:
+        return Pairs(np.zeros(n_all + 1, np.int64), np.zeros(0, np.int32), positions.copy())
+    outside = _distance_from_box(positions, positions[:n_own])
+    near = np.flatnonzero(outside <= hops * reach)
+    low = positions[near].min(axis=0)
     i, j = neighbour_list(
-        "ij", cutoff=reach, positions=positions, cell=box, cell_origin=low, pbc=np.zeros(3, bool)
+        "ij",
+        cutoff=reach,
+        positions=positions[near],
+        cell=np.diag(np.maximum(np.ptp(positions[near], axis=0), reach)),
+        cell_origin=low,
+        pbc=np.zeros(3, bool),
     )
-    n_pairs = int(np.searchsorted(i, n_centers))  # matscipy sorts pairs by their first atom
-    first = np.searchsorted(i[:n_pairs], np.arange(n_all + 1)).astype(np.int64)
-    return Pairs(first, j[:n_pairs].astype(np.int32), positions.copy())
+    needed = near[i] < n_own if hops == 1 else outside[near[i]] <= (hops - 1) * reach
+    counts = np.bincount(near[i[needed]], minlength=n_all)
+    first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Pairs(first, near[j[needed]].astype(np.int32), positions.copy())
+
+
+def _distance_from_box(points: Array, inside: Array) -> Array:
+    """How far points are out of the box around others, in the direction of the largest, Å."""
+    below, above = inside.min(axis=0) - points, points - inside.max(axis=0)
+    return np.asarray(np.maximum(below, above).max(axis=1))
 
 
 @numba.njit(cache=True, parallel=True)
@@ -71,6 +86,23 @@ def pair_vectors(first, neighbor, positions):  # type: ignore[no-untyped-def]
             for c in range(3):
                 vectors[p, c] = positions[neighbor[p], c] - positions[i, c]
     return vectors
+
+
+@numba.njit(cache=True)
+def forces_and_virial(first, neighbor, vectors, pair_forces):  # type: ignore[no-untyped-def]
+    """Return F_k = Σ_j f_kj − Σ_i f_ik, shape (n_all, 3), and −Σ_ij D_ij ⊗ f_ij, shape (3, 3)."""
+    n = len(first) - 1
+    forces, virial = np.zeros((n, 3)), np.zeros((3, 3))
+    for i in range(n):
+        for p in range(first[i], first[i + 1]):
+            j = neighbor[p]
+            for a in range(3):
+                f = pair_forces[p, a]
+                forces[i, a] += f
+                forces[j, a] -= f
+                for b in range(3):
+                    virial[b, a] -= vectors[p, b] * f
+    return forces, virial
 
 
 @numba.njit(cache=True)
