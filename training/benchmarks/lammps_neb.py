@@ -28,7 +28,8 @@ from thiry_calc.relax import relax
 
 Array = NDArray[np.float64]
 IMAGES = 7  # with the ends
-_FMAX, _STEPS = 1e-4, 3000  # eV/Å: the images are then where the springs want them
+_STEPS = 3000
+_FMAX, _FMAX_LAMMPS = 1e-5, 5e-5  # eV/Å: the images are then where the springs want them
 
 
 def ends(model: str, temperature: float, size: int) -> tuple[Atoms, Atoms]:
@@ -97,7 +98,7 @@ def replica(model: str, temperature: float, folder: str) -> None:
     )
     paths = []
     for plain, climbing in ((_STEPS, 0), (0, _STEPS)):
-        lmp.command(f"neb 0.0 {_FMAX} {plain} {climbing} 10 none")
+        lmp.command(f"neb 0.0 {_FMAX_LAMMPS} {plain} {climbing} 10 none")
         paths.append(world.gather(float(lmp.get_thermo("pe"))))
     lmp.close()
     if world.rank == 0:
@@ -121,7 +122,7 @@ def compare(model: str, temperature: float, size: int) -> dict[str, Any]:
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="Fe-AM04-AFS")
+    parser.add_argument("--model", default="Fe-AM04")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0, 300, 600, 900])
     parser.add_argument("--size", type=int, default=4, help="cubic cells per side")
     parser.add_argument("--replica", help=argparse.SUPPRESS)

@@ -33,8 +33,9 @@ from uf3.regression.least_squares import WeightedLinearModel
 from uf3.representation.bspline import BSplineBasis
 from uf3.representation.process import BasisFeaturizer
 
+from thiry_calc.lammps.box import Box, start
 from training.benchmarks.peer_data import deal, nearest_distance, read_frames, timed_structure
-from training.benchmarks.snap import lammps_box, timed_run
+from training.benchmarks.snap import timed_run
 
 Array = NDArray[np.float64]
 
@@ -151,7 +152,8 @@ def write_potential(model: Any, symbol: str, path: Path) -> None:
 
 def make_instance(atoms: Atoms, path: Path) -> tuple[Any, Prism]:
     """LAMMPS with a structure, in its own frame, and the potential."""
-    lmp, prism = lammps_box(atoms)
+    lmp = start()
+    prism = Box(lmp, atoms, [atoms.symbols[0]]).prism
     lmp.commands_string(
         f"""pair_style uf3 3
         pair_coeff * * {path} {atoms.symbols[0]}

