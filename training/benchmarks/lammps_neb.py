@@ -58,6 +58,7 @@ def path_by_ase(model: str, temperature: float, before: Atoms, after: Atoms) -> 
     paths = []
     for climb in (False, True):
         band.climb = climb
+        band.get_forces()  # else the residual is that of before
         NEBOptimizer(band, logfile=None).run(fmax=_FMAX, steps=_STEPS)
         energies = np.array([image.get_potential_energy() for image in images])
         paths.append(energies - energies[0])
