@@ -16,7 +16,7 @@ from mpi4py import MPI
 from thiry_calc.lammps import run_scan
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--size", type=int, default=10, help="cubic cells per side")
+parser.add_argument("--size", type=int, default=6, help="cubic cells per side")
 parser.add_argument("--names", nargs="+", default=["vacancy", "dumbbell_110"])
 args, _ = parser.parse_known_args()  # a notebook has arguments of its own
 

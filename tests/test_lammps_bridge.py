@@ -21,6 +21,7 @@ from thiry_calc.lammps import Box, attach, start
 from thiry_calc.lammps.bridge import DynamicsWarning
 from thiry_calc.relax import relax
 from thiry_calc.scan import scan
+from training.benchmarks.lammps_neb import compare
 
 BARS = {"energy": 1e-10, "forces": 1e-9, "total": 1e-10, "stress": 1e-7}  # LAMMPS' own bar: 5e-8
 
@@ -156,6 +157,14 @@ def test_energy_is_conserved(iron, iron_in_lammps):
     assert abs(drift) < 1e-6  # eV/atom/ps
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [0.0, 300.0])
+def test_neb_is_that_of_ase(temperature):
+    found = compare("Fe-AM04", temperature, size=3)
+    assert found["largest_difference_eV"] < 1e-3
+    assert found["barrier_difference_eV"] < 1e-3
+
+
 def test_dynamics_on_free_energies_warns(iron, iron_in_lammps):
     lmp, _, _ = iron_in_lammps
     attach(lmp, iron, 300.0)
@@ -205,6 +214,13 @@ def test_what_lammps_must_have(iron):
     lmp.close()
     with pytest.raises(RuntimeError, match="does not start with the options '-nonsense'"):
         start("-nonsense")
+
+
+def test_a_build_without_the_style(iron, iron_in_lammps, monkeypatch):
+    lmp, _, _ = iron_in_lammps
+    monkeypatch.setattr(lmp, "has_style", lambda category, name: name != "external")
+    with pytest.raises(ValueError, match=r"built without 'fix external'.*use another build"):
+        attach(lmp, iron)
 
 
 def test_no_temperature_without_entropy(make_potential, iron_in_lammps):

