@@ -8,7 +8,7 @@ are those of ace-jax. Its evidence takes the error of the basis for noise and ne
 so cutoff, weight of the energies and strength of the prior are those with the least product of the
 errors of energies and forces left out, in the same four folds as SNAP's. Times are of its ASE
 calculator in double precision with tabulated radial functions, compiled, on one thread, with
-neighbour lists kept (a skin of 1 Å); it computes stresses too. ``--yace MODEL`` reads a potential
+neighbour lists kept (a skin of 1 Å); it computes stresses too. ``--yace MODEL`` times a potential
 instead of fitting it.
 """
 
@@ -28,13 +28,14 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
 import numpy as np
-from ace_jax import ACECalculator, load
+from ace_jax import ACECalculator
 from ace_jax.basis.model import BasisSpec
 from ace_jax.fit.pipeline import FitConfig, load_fit_data
 from ace_jax.fit.pipeline.export import linear_arrays_from_mean
 from ace_jax.fit.pipeline.problem import build_problem
 from ace_jax.fit.rows import linear_rows
 from ase import Atoms
+from ase.io import read
 from numpy.typing import NDArray
 
 from training.benchmarks.peer_data import deal, nearest_distance, read_frames, timed_structure
@@ -181,20 +182,23 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--order", type=int, default=3)
     parser.add_argument("--degree", type=int, default=16)
-    parser.add_argument("--yace", type=Path, help="potential to test and time instead")
+    parser.add_argument("--yace", type=Path, help="potential to time instead, on a structure")
     args = parser.parse_args()
+    if args.yace:
+        atoms = read(args.file)
+        calc = ACECalculator(args.yace, radial_table=True)
+        atoms.calc = calc
+        timed = time_per_atom(calc, atoms)
+        print(json.dumps({"energy_eV": atoms.get_potential_energy(), "us_per_atom": timed}))
+        return
     test = read_frames(args.file, "test")
     with TemporaryDirectory() as folder:
-        if args.yace:
-            path, name = args.yace, args.yace.stem
-            functions = len(load(path)[2].functions)
-        else:
-            path, name = Path(folder, "model.npz"), f"ace-jax {args.order},{args.degree}"
-            functions = fit(read_frames(args.file, "train"), args.order, args.degree, path)
+        path = Path(folder, "model.npz")
+        functions = fit(read_frames(args.file, "train"), args.order, args.degree, path)
         calc = ACECalculator(path, radial_table=True)
     energy, force = errors(calc, test)
     result = {
-        "name": name,
+        "name": f"ace-jax {args.order},{args.degree}",
         "functions": functions,
         "r_cut": calc.cutoff,
         "energy_mae_meV": energy,
