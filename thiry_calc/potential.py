@@ -179,7 +179,7 @@ class Potential:
         weights, constants = self.weights("energy"), self.constants("energy")
         if not temperature:
             return weights, constants
-        if not 0 < temperature < np.inf:
+        if not (isinstance(temperature, int | float | np.number) and 0 < temperature < np.inf):
             raise ValueError(f"temperature must be 0 K or more, not {temperature!r}")
         kt = units.kB * temperature
         entropy = self.constants("entropy") + 3 * self.log_occupation(temperature)

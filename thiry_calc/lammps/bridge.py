@@ -255,7 +255,8 @@ def attach(
     )
     lmp.set_fix_external_callback(NAME, bridge._callback, bridge)
     for name in ("command", "commands_list", "commands_string", "file"):
-        setattr(lmp, name, bridge._raising(getattr(lmp, name)))
+        of_class = getattr(type(lmp), name)  # not what an earlier bridge has made of it
+        setattr(lmp, name, bridge._raising(of_class.__get__(lmp)))
     return bridge
 
 

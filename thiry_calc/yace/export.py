@@ -104,8 +104,8 @@ def export(
     path = Path(file)
     if path.suffix != ".yace":
         raise ValueError(f"{str(file)!r} should end with .yace, by which LAMMPS knows the format")
-    if one_file is not None and one_file < 10:
-        raise ValueError(f"a fit by {one_file} functions is none; give 40 or more")
+    if one_file is not None and not 10 <= one_file <= 1000:
+        raise ValueError(f"cannot fit by {one_file} radial functions; give 40 to 1000")
     check_folder(path)
     expansions, core = expand(potential, temperature)
     exact, radial_error = True, 0.0
