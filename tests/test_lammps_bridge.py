@@ -19,6 +19,7 @@ from yace_cases import STRUCTURES, structure
 from thiry_calc import ThiryCalculator
 from thiry_calc.lammps import Box, attach, start
 from thiry_calc.lammps.bridge import DynamicsWarning
+from thiry_calc.lammps.scan import LammpsEngine
 from thiry_calc.relax import relax
 from thiry_calc.scan import scan
 from training.benchmarks.lammps_neb import compare
@@ -192,7 +193,7 @@ def test_types_are_named(alloy):
     lmp.command("run 0")
     atoms.calc = ThiryCalculator(alloy, extrapolation_warning=False)
     assert lmp.get_thermo("pe") == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
-    with pytest.raises(ValueError, match="has 2 atom types, and 1 elements were given"):
+    with pytest.raises(ValueError, match="has 2 atom types, and 1 are given"):
         attach(lmp, alloy, elements=("W",))
     with pytest.raises(ValueError, match="element 'Cu' is not known to model"):
         attach(lmp, alloy, elements=("W", "Cu"))
@@ -232,14 +233,105 @@ def test_a_failure_in_the_callback_is_raised(iron, iron_in_lammps, monkeypatch):
     bridge = attach(lmp, iron)
     lmp.command("run 0")
 
-    def broken():
+    def broken(*_):
         raise ValueError("no forces today")
 
     with monkeypatch.context() as patch:
         patch.setattr(bridge, "_evaluate", broken)
-        with pytest.raises(RuntimeError, match="could not give forces: no forces today"):
+        with pytest.raises(ValueError, match="could not give forces: no forces today"):
             lmp.command("run 10")
+    lmp.commands_string("fix 1 all nve\nreset_timestep 0\nrun 10")
+    assert lmp.extract_global("ntimestep") == 10
+
+
+def test_an_interrupt_ends_the_run(iron, iron_in_lammps, monkeypatch):
+    lmp, _, _ = iron_in_lammps
+    bridge = attach(lmp, iron)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bridge, "_evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lmp.command("run 10")
+
+
+def test_overlapping_atoms_are_named(iron, iron_in_lammps):
+    lmp, box, atoms = iron_in_lammps
+    attach(lmp, iron)
+    positions = atoms.positions.copy()
+    positions[7] = positions[3] + [0.01, 0, 0]
+    box.set_positions(positions)
+    with pytest.raises(ValueError, match=r"atoms (4 and 8|8 and 4) overlap \(0\.010 Å apart\)"):
+        lmp.command("run 0")
+
+
+def test_fixes_that_come_before_are_named(iron, iron_in_lammps):
+    lmp, box, _ = iron_in_lammps
+    lmp.commands_string("group some id 1 2 3\nfix hold some setforce 0 0 0")
+    with pytest.warns(UserWarning, match="the fixes hold act before the forces of the model"):
+        attach(lmp, iron)
+    lmp.commands_string("unfix hold\nfix hold some setforce 0 0 0")
+    attach(lmp, iron, 300.0)  # keeps its place
     lmp.command("run 0")
+    assert np.all(box.forces()[:3] == 0)
+    assert np.any(box.forces()[3:] != 0)
+
+
+def test_a_pair_style_that_comes_later_leaves_the_ghosts(iron, iron_in_lammps):
+    lmp, box, atoms = iron_in_lammps
+    attach(lmp, iron)
+    lmp.commands_string("pair_style zero 2.0\npair_coeff * *\nneighbor 0.3 bin\nrun 0")
+    atoms.calc = ThiryCalculator(iron, extrapolation_warning=False)
+    assert np.abs(box.forces() - atoms.get_forces()).max() < 1e-9
+
+
+def test_totals_need_a_run(iron, iron_in_lammps):
+    lmp, _, _ = iron_in_lammps
+    bridge = attach(lmp, iron)
+    with pytest.raises(RuntimeError, match="has not run yet"):
+        bridge.total("energy")
+
+
+def test_atoms_have_ids(iron):
+    lmp = start()
+    lmp.commands_string(
+        """units metal
+        atom_modify id no
+        lattice bcc 2.87
+        region box block 0 3 0 3 0 3
+        create_box 1 box
+        create_atoms 1 box
+        mass 1 55.8"""
+    )
+    attach(lmp, iron)
+    with pytest.raises(ValueError, match="leave out 'atom_modify id no'"):
+        lmp.command("run 0")
+    lmp.close()
+
+
+@pytest.mark.parametrize("threads", [0, -1, 999, 1.5])
+def test_threads(threads, iron, iron_in_lammps):
+    with pytest.raises(ValueError, match="threads must be a number from 1 to"):
+        attach(iron_in_lammps[0], iron, threads=threads)
+
+
+def test_engine_goes_on_after_a_failure(iron):
+    atoms = structure("bulk", ("Fe",))
+    engine = LammpsEngine(iron)
+    wanted = ThiryCalculator(iron, extrapolation_warning=False)
+    broken = atoms.copy()
+    broken.positions[1] = broken.positions[0] + 0.01
+    for pbc, given in ((True, atoms), (True, broken), (True, atoms), (False, atoms)):
+        work = given.copy()
+        work.pbc = pbc
+        if given is broken:
+            with pytest.raises(ValueError, match="overlap"):
+                engine.energy(work)
+        else:
+            own = wanted.get_property("energy", work)
+            assert engine.energy(work) == pytest.approx(own, abs=1e-9)
+    engine.close()
 
 
 def test_missing_library_has_a_remedy(monkeypatch):

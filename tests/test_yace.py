@@ -86,7 +86,7 @@ def test_cutoffs_become_files_that_add_up(split, tmp_path):
 
 def test_one_file_is_a_fit_that_says_its_error(split, tmp_path):
     errors = []
-    for n in (20, 80):
+    for n in (40, 160):
         done = export(split, tmp_path / f"n{n}.yace", 600.0, one_file=n)
         assert done.files == (tmp_path / f"n{n}.yace",)
         assert not done.exact
@@ -141,6 +141,7 @@ def test_a_wrong_file_is_not_kept(iron, tmp_path, monkeypatch):
         ("Fe-AM04", None, "a.txt", "should end with .yace"),
         ("Fe-AM04", -1.0, "a.yace", "temperature must be 0 K or more"),
         ("Fe-AM04", None, "nowhere/a.yace", "there is no folder"),
+        ("Fe-AM04", None, "my model.yace", "LAMMPS cannot read the name 'my model.yace'"),
     ],
 )
 def test_bad_input(name, temperature, file, match, tmp_path):

@@ -30,14 +30,17 @@ from thiry_calc.lammps.halo import (
     largest_move,
     pair_vectors,
 )
-from thiry_calc.neighbors import NeighborList
+from thiry_calc.neighbors import NeighborList, closest_pair
 from thiry_calc.potential import Potential
+from thiry_calc.structures import R_OVERLAP
 
 Array = NDArray[np.float64]
 
 NAME = "thiry"
 _DYNAMICS = 1  # what `lammps_is_running` tells in a run; 2 in a minimisation
+_GHOST_SKIN = 2.0  # Å, whatever pair style and skin come later
 _SKIN = 0.5  # Å, of the pairs; LAMMPS has its own
+_LOCAL_PROCESSES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE")
 _VIRIAL = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # LAMMPS' order
 
 
@@ -71,14 +74,14 @@ class Bridge:
         self._pairs: Pairs | None = None
         self._warned = not temperature
         self._step: int | None = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     def total(self, target: str) -> float:
         """Sum of a target, "energy" (eV) or "entropy" (k_B), over all atoms of all processes.
 
         Every process calls it, after a run or a minimisation.
         """
-        nl, species = self._neighbors()
+        nl, species = self._after_a_run()
         weights = self.potential.weights(target)
         sites, _ = self.potential.descriptor.pull(nl, weights)
         value = float((sites + self.potential.constants(target)[species]).sum())
@@ -89,7 +92,7 @@ class Bridge:
 
         Every process calls it, after a run or a minimisation.
         """
-        nl, species = self._neighbors()
+        nl, species = self._after_a_run()
         here = Atoms(nl.numbers, self._positions(len(nl)))
         add_up = np.asarray if self._comm is None else self._comm.allreduce
         found = uncertainties(self.potential, nl, here, species, add_up=add_up)
@@ -109,43 +112,66 @@ class Bridge:
     def _callback(self, _: Any, step: int, n_own: int, tags: Any, x: Any, f: Any) -> None:
         """Fill in the forces; called by LAMMPS."""
         del tags, x
-        error: Exception | None = None
+        error: BaseException | None = None
         forces, summed = np.zeros((0, 3)), np.zeros(7)
         try:
-            self._warn_of_dynamics(step)
-            forces, summed[0], summed[1:] = self._evaluate()
-        except Exception as failure:  # LAMMPS would go on without forces
+            nl, species = self._neighbors()
+            forces, summed[0], summed[1:] = self._evaluate(nl, species, step)
+        except BaseException as failure:  # an interrupt, too: LAMMPS would go on without forces
             error = failure
-        if self._comm is not None:
-            failed = self._comm.allreduce(int(error is not None))
-            summed = self._comm.allreduce(summed)
-            if failed and error is None:
-                error = RuntimeError("another process failed")
+        error = self._agreed(error)
         if error is not None:
             self._failure = error
             self.lmp.force_timeout()  # the run ends; what it was started by raises
             return
+        if self._comm is not None:
+            summed = self._comm.allreduce(summed)
         assert self._owners is not None
         f[:] = self._owners.fold(forces)
         self.lmp.fix_external_set_energy_global(NAME, summed[0])
         self.lmp.fix_external_set_virial_global(NAME, summed[1:].tolist())
 
-    def _evaluate(self) -> tuple[Array, float, Array]:
+    def _evaluate(
+        self, nl: NeighborList, species: NDArray[np.int64], step: int
+    ) -> tuple[Array, float, Array]:
         """Return forces on own atoms and ghosts, energy and virial of the own sites."""
-        nl, species = self._neighbors()
+        self._warn_of_dynamics(step)
+        p, distance = closest_pair(nl.vectors)
+        if distance < R_OVERLAP:
+            i = int(np.searchsorted(nl.first, p, side="right")) - 1
+            pair = f"{self._tags[i]} and {self._tags[nl.neighbor[p]]}"
+            raise ValueError(
+                f"atoms {pair} overlap ({distance:.3f} Å apart); check the positions, or the time "
+                "step"
+            )
         sites, pair_forces = self._descriptor.pull(nl, self._active)
         energy = float(sites.sum() + self._constants[species].sum())
         forces, virial = forces_and_virial(nl.first, nl.neighbor, nl.vectors, pair_forces)
         return forces, energy, np.array([(virial[a, b] + virial[b, a]) / 2 for a, b in _VIRIAL])
 
+    def _agreed(self, error: BaseException | None) -> BaseException | None:
+        """Return an error in all processes when there is one in any: none waits for another."""
+        if self._comm is None or not self._comm.allreduce(int(error is not None)):
+            return error
+        return error or RuntimeError("another process failed")
+
     def _neighbors(self) -> tuple[NeighborList, NDArray[np.int64]]:
         """Pairs of the atoms as they are now, and the elements of the own atoms."""
-        lmp = self.lmp
-        n_own, n_all = lmp.extract_setting("nlocal"), lmp.extract_setting("nall")
-        tags = lmp.numpy.extract_atom("id", nelem=n_all).ravel() if n_all else self._tags[:0]
-        x = self._positions(n_all)
-        types = lmp.numpy.extract_atom("type", nelem=n_all).ravel() if n_all else self._tags[:0]
-        new = self._owners is None or not np.array_equal(tags, self._tags)
+        lmp, error = self.lmp, None
+        try:
+            n_own, n_all = lmp.extract_setting("nlocal"), lmp.extract_setting("nall")
+            none = np.zeros(0, dtype=np.int64)
+            tags = lmp.numpy.extract_atom("id", nelem=n_all).ravel() if n_all else none
+            types = lmp.numpy.extract_atom("type", nelem=n_all).ravel() if n_all else none
+            x = self._positions(n_all)
+            if np.any(tags <= 0):
+                raise ValueError("the atoms have no ids; leave out 'atom_modify id no'")
+            new = self._owners is None or not np.array_equal(tags, self._tags)
+        except BaseException as failure:
+            error = failure
+        error = self._agreed(error)
+        if error is not None:
+            raise error
         if self._comm is not None:
             new = self._comm.allreduce(int(new)) > 0
         if new:
@@ -159,6 +185,12 @@ class Bridge:
         numbers = self._numbers[types]
         nl = NeighborList(numbers, first, neighbor, vectors, self.potential.cutoff, n_own)
         return nl, self._species[types[:n_own]]
+
+    def _after_a_run(self) -> tuple[NeighborList, NDArray[np.int64]]:
+        """Return `_neighbors`, where there are ghosts."""
+        if self._step is None:
+            raise RuntimeError("LAMMPS has not run yet, so it has no ghosts; say 'run 0' first")
+        return self._neighbors()
 
     def _positions(self, n_all: int) -> Array:
         """Positions of own atoms and ghosts: LAMMPS' memory, shape (n_all, 3)."""
@@ -184,12 +216,18 @@ class Bridge:
     def _raising(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """Let a method of the instance raise what went wrong in the callback: C cannot."""
 
-        def checked(*args: Any) -> Any:
-            result = method(*args)
-            if self._failure is not None:
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            try:
+                result = method(*args, **kwargs)
+            finally:
                 failure, self._failure = self._failure, None
-                raise RuntimeError(f"the model could not give forces: {failure}") from failure
-            return result
+            if failure is None:
+                return result
+            type(self.lmp).command(self.lmp, "timer timeout off")  # else no run would go on
+            if not isinstance(failure, Exception):
+                raise failure
+            kind = ValueError if isinstance(failure, ValueError) else RuntimeError
+            raise kind(f"the model could not give forces: {failure}") from failure
 
         return checked
 
@@ -243,16 +281,22 @@ def attach(
         raise ValueError("LAMMPS has no box yet; create it, with its atom types, before `attach`")
     chosen = _elements(lmp, potential, elements)
     bridge = Bridge(lmp, potential, temperature, chosen)
-    numba.set_num_threads(threads or _share_of_cores(lmp))
-    if lmp.has_id("fix", NAME):
-        lmp.command(f"unfix {NAME}")
+    numba.set_num_threads(threads_of(threads))
     reach = potential.descriptor.hops * potential.cutoff
     lmp.commands_string(
         f"""pair_style zero {reach!r} nocoeff
         pair_coeff * *
-        fix {NAME} all external pf/callback 1 1
-        fix_modify {NAME} energy yes virial yes"""
+        comm_modify cutoff {reach + _GHOST_SKIN!r}"""
     )
+    if not lmp.has_id("fix", NAME):  # else it keeps its place among the fixes
+        if others := lmp.available_ids("fix"):
+            warnings.warn(
+                f"the fixes {', '.join(others)} act before the forces of the model; define those "
+                "that set forces, such as setforce, after `attach`",
+                stacklevel=2,
+            )
+        lmp.command(f"fix {NAME} all external pf/callback 1 1")
+        lmp.command(f"fix_modify {NAME} energy yes virial yes")
     lmp.set_fix_external_callback(NAME, bridge._callback, bridge)
     for name in ("command", "commands_list", "commands_string", "file"):
         of_class = getattr(type(lmp), name)  # not what an earlier bridge has made of it
@@ -263,9 +307,10 @@ def attach(
 def _elements(lmp: Any, potential: Potential, given: Sequence[str] | None) -> list[str]:
     n_types = lmp.extract_setting("ntypes")
     known = ", ".join(potential.elements)
+    given = [given] if isinstance(given, str) else given
     chosen = list(potential.elements if given is None else given)
     if len(chosen) != n_types:
-        what = f"{len(chosen)} elements were given" if given else f"the model knows {known}"
+        what = f"the model knows {known}" if given is None else f"{len(chosen)} are given"
         raise ValueError(
             f"LAMMPS has {n_types} atom types, and {what}; name the element of each type, "
             "attach(..., elements=[...])"
@@ -279,14 +324,15 @@ def _elements(lmp: Any, potential: Potential, given: Sequence[str] | None) -> li
     return chosen
 
 
-def _share_of_cores(lmp: Any) -> int:
-    """Cores of this machine for each of the processes that run on it."""
+def threads_of(given: int | None) -> int:
+    """Threads of each process: by default its share of the cores of this machine."""
+    most = numba.config.NUMBA_NUM_THREADS
+    if given is not None:
+        if not (isinstance(given, int) and 1 <= given <= most):
+            raise ValueError(f"threads must be a number from 1 to {most}, not {given!r}")
+        return given
+    # what launchers tell of this machine; asking the processes would need all of them
+    told = (os.environ.get(name) for name in _LOCAL_PROCESSES)
+    processes = next((int(n) for n in told if n and n.isdigit()), 1)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    comm = lmp.get_mpi_comm()
-    if comm is None or comm.size == 1:
-        neighbours = 1
-    else:
-        from mpi4py import MPI
-
-        neighbours = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED).size
-    return max(1, min((cores or 1) // neighbours, numba.config.NUMBA_NUM_THREADS))
+    return max(1, min((cores or 1) // max(1, processes), most))

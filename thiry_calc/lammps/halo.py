@@ -131,7 +131,7 @@ class Owners:
     Raises
     ------
     RuntimeError
-        When no process owns a ghost.
+        When no process owns a ghost; in all of them.
     """
 
     def __init__(self, tags: Indices, n_own: int, comm: Any) -> None:
@@ -143,14 +143,12 @@ class Owners:
         self._local_owner = order[here[here >= 0]]
         self._foreign = np.flatnonzero(here < 0) + n_own
         wanted, self._slot = np.unique(tags[self._foreign], return_inverse=True)
+        rank = np.full(len(wanted), -1) if comm is None else _owners_of(wanted, own, comm)
+        lost = bool(np.any(rank < 0))
+        if lost if comm is None else comm.allreduce(int(lost)):  # all processes, or none
+            raise RuntimeError("LAMMPS has a ghost without its atom; check that no atoms were lost")
         if comm is None:
-            if len(wanted):
-                raise RuntimeError(
-                    f"LAMMPS has a ghost of atom {wanted[0]}, which it has not; "
-                    "check that no atoms were lost"
-                )
             return
-        rank = _owners_of(wanted, own, comm)
         self._order = np.argsort(rank, kind="stable")
         self._n_wanted = len(wanted)
         counts = np.bincount(rank, minlength=comm.size)
@@ -195,7 +193,7 @@ def _position_of(wanted: Indices, ordered: Indices) -> Indices:
 
 
 def _owners_of(wanted: Indices, own: Indices, comm: Any) -> Indices:
-    """Rank of the owner of each wanted tag: rank (tag mod size) keeps that part of the register."""
+    """Rank of the owner of each wanted tag, −1 for none; rank (tag mod size) keeps the register."""
     size = comm.size
     registered = comm.alltoall([own[own % size == r] for r in range(size)])
     tags = np.concatenate(registered)
@@ -209,12 +207,6 @@ def _owners_of(wanted: Indices, own: Indices, comm: Any) -> Indices:
     owner = np.empty(len(wanted), dtype=np.int64)
     for question, answer in zip(questions, comm.alltoall(answers), strict=True):
         owner[question] = answer
-    if np.any(owner < 0):
-        lost = wanted[np.argmin(owner)]
-        raise RuntimeError(
-            f"no process of LAMMPS owns atom {lost}, of which there is a ghost; "
-            "check that no atoms were lost"
-        )
     return owner
 
 

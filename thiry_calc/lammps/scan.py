@@ -15,11 +15,12 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from thiry_calc.engines import Measured
 from thiry_calc.lammps.box import Box, start
-from thiry_calc.lammps.bridge import attach
+from thiry_calc.lammps.bridge import attach, threads_of
 from thiry_calc.potential import Potential
 from thiry_calc.relax import Relaxation, relax
 from thiry_calc.scan import Scan, scan
 
+_FAR = 3.0  # Å; atoms that go farther at once may be lost between domains
 _FIRST, _NEXT = "run 0 post no", "run 1 pre no post no"  # nothing integrates: no atom moves
 
 
@@ -89,17 +90,33 @@ class LammpsEngine(Calculator):
             held is None
             or not np.array_equal(held.numbers, atoms.numbers)
             or not np.array_equal(held.cell.array, atoms.cell.array)
+            or not np.array_equal(held.pbc, atoms.pbc)
+            or np.abs(held.positions - atoms.positions).max() > _FAR
         ):
-            self.close()
-            lmp = start(comm=self._comm)
-            self._box = Box(lmp, atoms, self.potential.elements, sort=True)
-            self._bridge = attach(lmp, self.potential, threads=self._threads)
-            lmp.commands_string("neigh_modify every 1 delay 0 check yes\nthermo 1")
-            self._held, self._run = atoms.copy(), _FIRST
+            self._start(atoms)
         else:
             self._box.set_positions(atoms.get_positions())
-        self._box.lmp.command(self._run)
+        try:
+            self._box.lmp.command(self._run)
+        except ValueError:
+            self._run = _FIRST
+            raise
+        except Exception as error:  # LAMMPS has no narrower class
+            self.close()
+            raise RuntimeError(f"LAMMPS fails: {' '.join(str(error).split())}") from error
         self._run = _NEXT
+
+    def _start(self, atoms: Atoms) -> None:
+        self.close()
+        lmp = start(comm=self._comm)
+        try:
+            self._box = Box(lmp, atoms, self.potential.elements, sort=True)
+            self._bridge = attach(lmp, self.potential, threads=self._threads)
+        except BaseException:
+            lmp.close()
+            raise
+        lmp.commands_string("neigh_modify every 1 delay 0 check yes\nthermo 1")
+        self._held, self._run = atoms.copy(), _FIRST
 
 
 def run_scan(
@@ -145,6 +162,7 @@ def run_scan(
     lmp = start(comm=comm)
     first = lmp.extract_setting("world_rank") == 0
     lmp.close()
+    threads_of(threads)  # refuses what the engine could not do with
     engine = LammpsEngine(potential, comm, threads)
     try:
         return scan(

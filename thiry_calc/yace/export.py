@@ -6,6 +6,7 @@ cell, a slab and a cluster; unless energies, forces and virials are the calculat
 radial functions, whose coefficients are 1e5 eV, is the calculator's to 2e-8 eV for 16 atoms.)
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -102,9 +103,11 @@ def export(
     """
     potential = model if isinstance(model, Potential) else Potential.load(model)
     path = Path(file)
+    if re.search(r"[\s#&$\"']", path.name):
+        raise ValueError(f"LAMMPS cannot read the name {path.name!r}; use letters, digits and -_.")
     if path.suffix != ".yace":
         raise ValueError(f"{str(file)!r} should end with .yace, by which LAMMPS knows the format")
-    if one_file is not None and not 10 <= one_file <= 1000:
+    if one_file is not None and not 40 <= one_file <= 1000:
         raise ValueError(f"cannot fit by {one_file} radial functions; give 40 to 1000")
     check_folder(path)
     expansions, core = expand(potential, temperature)
