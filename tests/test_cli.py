@@ -10,7 +10,7 @@ import pytest
 from ase.build import bulk
 from ase.io import read, write
 
-import thiry_calc.potential
+import thiry_calc.shipped
 from thiry_calc import ThiryCalculator
 from thiry_calc.check import Check
 from thiry_calc.cli import build_parser, main
@@ -182,7 +182,7 @@ def test_info(model, capsys):
 
 
 def test_list(iron, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(thiry_calc.potential, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(thiry_calc.shipped, "_folder", lambda: tmp_path)
     result, _ = _json(capsys, "list")
     assert result == {"models": []}
     (tmp_path / "Fe-x").mkdir()

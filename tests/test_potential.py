@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-import thiry_calc.potential as module
+import thiry_calc.shipped as module
 from thiry_calc import Potential, ThiryCalculator, list_potentials
 from thiry_calc.descriptors.base import species_of
 from thiry_calc.neighbors import neighbors_of
-from thiry_calc.potential import find_potential
+from thiry_calc.shipped import find_potential
 
 
 @pytest.fixture

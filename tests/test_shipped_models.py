@@ -10,8 +10,8 @@ from ase import units
 from thiry_calc import Potential, ThiryCalculator, list_potentials
 from thiry_calc.defects import build, supercell
 from thiry_calc.elasticity import elastic_constants
-from thiry_calc.potential import find_potential
 from thiry_calc.scan import scan
+from thiry_calc.shipped import find_potential
 
 CRYSTAL = {  # energy per atom, eV; its error bar, eV/atom
     "Fe-AM04": (-4.012982, 1e-7),

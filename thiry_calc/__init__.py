@@ -11,7 +11,7 @@ from typing import Any
 _EXPORTS = {
     "ThiryCalculator": "thiry_calc.calculator",
     "Potential": "thiry_calc.potential",
-    "list_potentials": "thiry_calc.potential",
+    "list_potentials": "thiry_calc.shipped",
     "AFS": "thiry_calc.descriptors",
     "PowerSpectrum": "thiry_calc.descriptors",
     "Pair": "thiry_calc.descriptors",

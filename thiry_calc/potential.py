@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from thiry_calc.descriptors import Combined, make_descriptor
 from thiry_calc.linear import LinearModel, store
 from thiry_calc.neighbors import NeighborList
+from thiry_calc.shipped import find_potential
 
 Array = NDArray[np.float64]
 KIND, SCHEMA = "potential", 1
@@ -371,40 +372,4 @@ def _target(spec: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Targ
         reference_values=arrays["reference_values"],
         max_leverage=float("nan") if leverage is None else leverage,
         force_std=arrays.get("force_std"),
-    )
-
-
-def _folder() -> Path:
-    """Where the shipped potentials are: inside the wheel, or beside the package in a checkout."""
-    here = Path(__file__).resolve().parent
-    installed = here / "potentials"
-    return installed if installed.is_dir() else here.parent / "potentials"
-
-
-def list_potentials() -> list[str]:
-    """Names of the shipped potentials.
-
-    Returns
-    -------
-    list of str
-    """
-    return sorted(p.parent.name for p in _folder().glob("*/*.thiry"))
-
-
-def find_potential(name: str | Path) -> Path:
-    """Return the file of a shipped potential or of a path.
-
-    Raises
-    ------
-    FileNotFoundError
-        When there is no such file and no such shipped potential.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    shipped = _folder() / str(name) / f"{name}.thiry"
-    if str(name) in list_potentials() and shipped.is_file():
-        return shipped
-    raise FileNotFoundError(
-        f"no model file {str(name)!r} and no shipped model of that name; "
-        f"shipped: {', '.join(list_potentials()) or 'none'}"
     )

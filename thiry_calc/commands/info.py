@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from thiry_calc.potential import TARGETS, Potential, find_potential
+from thiry_calc.potential import TARGETS, Potential
+from thiry_calc.shipped import find_potential
 
 EXAMPLE = "thiry info Fe-AM04"
 _LONGEST = 12  # values of a list that are printed

@@ -3,7 +3,8 @@
 import argparse
 import json
 
-from thiry_calc.potential import Potential, find_potential, list_potentials
+from thiry_calc.potential import Potential
+from thiry_calc.shipped import find_potential, list_potentials
 
 EXAMPLE = "thiry list"
 
