@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
-from conftest import build_potential
+from small_potentials import build_potential
 from yace_cases import STRUCTURES, structure
 
 from thiry_calc.calculator import ThiryCalculator

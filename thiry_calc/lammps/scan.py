@@ -9,19 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from thiry_calc.engines import Measured
 from thiry_calc.lammps.box import Box, start
 from thiry_calc.lammps.bridge import attach, threads_of
+from thiry_calc.lammps.kept import KeptBox
 from thiry_calc.potential import Potential
 from thiry_calc.relax import Relaxation, relax
 from thiry_calc.scan import Scan, scan
 
-_FAR = 3.0  # Å; atoms that go farther at once may be lost between domains
-_FIRST, _NEXT = "run 0 post no", "run 1 pre no post no"  # nothing integrates: no atom moves
+_FAR = 3.0  # Å
 
 
 class LammpsEngine(Calculator):
@@ -47,8 +46,7 @@ class LammpsEngine(Calculator):
         super().__init__()
         self.potential = potential
         self._comm, self._threads = comm, threads
-        self._held: Atoms | None = None  # what the instance was made for
-        self._run = _FIRST
+        self._kept = KeptBox(self._make, _FAR)
 
     def relax(self, atoms: Atoms, fmax: float) -> Relaxation:
         """Relax the positions on E, in place."""
@@ -61,8 +59,7 @@ class LammpsEngine(Calculator):
 
     def measure(self, atoms: Atoms) -> Measured:
         """Return energy, formation entropy, and their uncertainties."""
-        self._evaluate(atoms)
-        energy = float(self._box.lmp.get_thermo("pe"))
+        energy = float(self._evaluate(atoms).lmp.get_thermo("pe"))
         return Measured(energy, self._bridge.total("entropy"), self._bridge.uncertainties())
 
     def calculate(
@@ -73,50 +70,33 @@ class LammpsEngine(Calculator):
     ) -> None:
         """Compute energy (eV) and forces (N, 3; eV/Å)."""
         super().calculate(atoms, properties, system_changes)
-        self._evaluate(self.atoms)
-        energy, forces = float(self._box.lmp.get_thermo("pe")), self._box.forces()
+        box = self._evaluate(self.atoms)
+        energy, forces = float(box.lmp.get_thermo("pe")), box.forces()
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
 
     def close(self) -> None:
         """End the instance of LAMMPS; the next calculation starts another."""
-        if self._held is not None:
-            self._box.lmp.close()
-        self._held = None
+        self._kept.close()
 
-    def _evaluate(self, atoms: Atoms) -> None:
-        """Let LAMMPS have a structure; the same instance, where only positions have changed."""
-        held = self._held
-        if (
-            held is None
-            or not np.array_equal(held.numbers, atoms.numbers)
-            or not np.array_equal(held.cell.array, atoms.cell.array)
-            or not np.array_equal(held.pbc, atoms.pbc)
-            or np.abs(held.positions - atoms.positions).max() > _FAR
-        ):
-            self._start(atoms)
-        else:
-            self._box.set_positions(atoms.get_positions())
+    def _evaluate(self, atoms: Atoms) -> Box:
         try:
-            self._box.lmp.command(self._run)
-        except ValueError:
-            self._run = _FIRST
+            return self._kept.evaluate(atoms)
+        except (ValueError, ImportError):
             raise
         except Exception as error:  # LAMMPS has no narrower class
             self.close()
             raise RuntimeError(f"LAMMPS fails: {' '.join(str(error).split())}") from error
-        self._run = _NEXT
 
-    def _start(self, atoms: Atoms) -> None:
-        self.close()
+    def _make(self, atoms: Atoms) -> Box:
         lmp = start(comm=self._comm)
         try:
-            self._box = Box(lmp, atoms, self.potential.elements, sort=True)
+            box = Box(lmp, atoms, self.potential.elements, sort=True)
             self._bridge = attach(lmp, self.potential, threads=self._threads)
         except BaseException:
             lmp.close()
             raise
         lmp.commands_string("neigh_modify every 1 delay 0 check yes\nthermo 1")
-        self._held, self._run = atoms.copy(), _FIRST
+        return box
 
 
 def run_scan(

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from thiry_calc.hessian import enforce_sum_rule, finite_difference_hessian
 from thiry_calc.lammps.box import Box, start
+from thiry_calc.lammps.kept import KeptBox
 from thiry_calc.neighbors import VOIGT, NeighborCache, check_overlap
 from thiry_calc.structures import R_OVERLAP, check_structure
 from training.ground_state import lattice_constants, relaxed_unit, usual_lattice
@@ -52,14 +53,12 @@ _REMEDIES = {
     "annot open": "paths are relative to the folder of the commands",
     "requires atom attribute q": "add 'atom_style charge' and 'set type 1 charge 1.0'",
 }
-_FIRST, _NEXT = "run 0 post no", "run 1 pre no post no"  # nothing integrates: no atom moves
 
 
 class Lammps(Calculator):  # type: ignore[misc]
     """ASE calculator of a potential that LAMMPS commands define.
 
-    An instance of LAMMPS is kept while only positions change: 2 ms instead of 30 for 1000 atoms of
-    an embedded-atom potential.
+    An instance of LAMMPS is kept while only positions change (`thiry_calc.lammps.kept`).
 
     Parameters
     ----------
@@ -85,14 +84,16 @@ class Lammps(Calculator):  # type: ignore[misc]
         self.commands = read_commands(file, elements)
         self._name = repr(str(file))
         self._overlap = NeighborCache(R_OVERLAP, skin=R_OVERLAP)
-        self._lmp: Any = None
-        self._box: Box | None = None
-        self._held: Atoms | None = None  # what the box was made for
-        self._run = _FIRST
+        self._kept = KeptBox(self._make)
 
     def __getstate__(self) -> dict[str, Any]:
         """State without the instance of LAMMPS: a copy, also in another process, starts its own."""
-        return self.__dict__ | {"_lmp": None, "_box": None, "_held": None}
+        return {k: v for k, v in self.__dict__.items() if k != "_kept"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of another calculator."""
+        self.__dict__.update(state)
+        self._kept = KeptBox(self._make)
 
     @staticmethod
     def files_of(file: str | Path) -> tuple[Path, ...]:
@@ -111,9 +112,7 @@ class Lammps(Calculator):  # type: ignore[misc]
 
     def close(self) -> None:
         """End the instance of LAMMPS; the next calculation starts another."""
-        if self._lmp is not None:
-            self._lmp.close()
-        self._lmp = self._box = self._held = None
+        self._kept.close()
 
     def calculate(
         self,
@@ -123,10 +122,9 @@ class Lammps(Calculator):  # type: ignore[misc]
     ) -> None:
         """Compute energy (eV), forces (N, 3; eV/Å) and, in a cell, stress (6,; eV/Å³)."""
         super().calculate(atoms, properties, system_changes)
-        box = self._placed(self.atoms)
+        self._checked(self.atoms)
         with self._refusals(f"{self._name} for this structure"):
-            box.lmp.command(self._run)
-        self._run = _NEXT
+            box = self._kept.evaluate(self.atoms)
         energy, forces = float(box.lmp.get_thermo("pe")), box.forces()
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             self.close()
@@ -160,37 +158,32 @@ class Lammps(Calculator):  # type: ignore[misc]
         ValueError
             When LAMMPS refuses the structure or the potential.
         """
-        box = self._placed(atoms)
+        self._checked(atoms)
+        box = self._kept.place(atoms)
         if not _has_dynamical_matrix(box.lmp):
             return finite_difference_hessian(atoms, self, step)
-        self._run = _FIRST  # the command is no run, after which a next one could go on
+        self._kept.begin_anew()  # the command is no run, after which a next one could go on
         with self._refusals(f"{self._name} for this structure"):
             return _hessian(box, step)
 
-    def _placed(self, atoms: Atoms) -> Box:
-        """Box with a structure in it; the same as before, where only positions have changed."""
+    def _checked(self, atoms: Atoms) -> None:
         check_structure(atoms)
         check_overlap(self._overlap.get(atoms))
-        held = self._held
-        if (
-            self._box is not None
-            and held is not None
-            and np.array_equal(held.cell.array, atoms.cell.array)
-            and np.array_equal(held.pbc, atoms.pbc)
-            and np.array_equal(held.numbers, atoms.numbers)
-        ):
-            self._box.set_positions(atoms.get_positions())
-            return self._box
-        self.close()
-        self._lmp, self._run, self._held = start(), _FIRST, atoms.copy()
-        self._lmp.command(f"atom_style {self.commands.atom_style}")
-        with self._refusals(f"{self._name} for this structure"):
-            self._box = Box(self._lmp, atoms, self.commands.elements)
-        for line in self.commands.lines:
-            with self._refusals(f"{line!r} of {self._name}"):
-                self._lmp.command(line)
-        self._lmp.commands_string(_OUTPUT)
-        return self._box
+
+    def _make(self, atoms: Atoms) -> Box:
+        lmp = start()
+        try:
+            lmp.command(f"atom_style {self.commands.atom_style}")
+            with self._refusals(f"{self._name} for this structure"):
+                box = Box(lmp, atoms, self.commands.elements)
+            for line in self.commands.lines:
+                with self._refusals(f"{line!r} of {self._name}"):
+                    lmp.command(line)
+            lmp.commands_string(_OUTPUT)
+        except BaseException:
+            lmp.close()
+            raise
+        return box
 
     @contextmanager
     def _refusals(self, what: str) -> Iterator[None]:
