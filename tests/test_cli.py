@@ -13,8 +13,9 @@ from ase.io import read, write
 import thiry_calc.shipped
 from thiry_calc import ThiryCalculator
 from thiry_calc.check import Check
-from thiry_calc.cli import build_parser, main
+from thiry_calc.cli import PROGRAM, main
 from thiry_calc.commands import check as check_command
+from thiry_calc.linear.command_line import build_parser
 
 KEYS = {
     "energy_eV", "formation_entropy_kB", "vibrational_entropy_eV_per_K", "free_energy_eV",
@@ -60,14 +61,15 @@ def test_version_and_usage(capsys):
     assert exit_.value.code == 2
     assert "thiry: error" in capsys.readouterr().err
     with pytest.raises(SystemExit) as exit_:
-        build_parser(["list"]).parse_args(["--version"])
+        build_parser(PROGRAM, ["list"]).parse_args(["--version"])
     assert exit_.value.code == 0
     assert thiry_calc.__version__ in capsys.readouterr().out
 
 
 def test_only_the_chosen_command_is_imported():
     code = (
-        "import sys; from thiry_calc.cli import build_parser; build_parser(['list']);"
+        "import sys; from thiry_calc.cli import PROGRAM;"
+        "from thiry_calc.linear.command_line import build_parser; build_parser(PROGRAM, ['list']);"
         "print([m for m in sys.modules if m.startswith(('thiry_calc.commands.', 'training'))])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thiry_calc.files import check_folder, replacing
+from thiry_calc.linear.files import check_folder, replacing
 from thiry_calc.scan_report import family_name
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from thiry_calc.suggestion import suggestion
+from thiry_calc.linear.suggestion import suggestion
 
 GROUP = "thiry.references"
 

@@ -17,7 +17,7 @@ from ase.db import connect
 from ase.io import read, write
 from ase.io.formats import filetype, string2index
 
-from thiry_calc.files import replacing
+from thiry_calc.linear.files import replacing
 
 R_OVERLAP = 0.5  # Å; no pair of atoms is closer in matter
 _OPEN = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thiry_calc.suggestion import suggestion
+from thiry_calc.linear.suggestion import suggestion
 
 Checker = Callable[[Any, str], Any]
 

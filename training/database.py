@@ -19,7 +19,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 from training.label import Label
 from training.recipe import Recipe
 from training.sampling import Attempt, lattice_constant

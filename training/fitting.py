@@ -20,7 +20,7 @@ from ase import Atoms
 from threadpoolctl import threadpool_limits
 
 from thiry_calc.descriptors import ZBL, Descriptor
-from thiry_calc.files import check_folder
+from thiry_calc.linear.files import check_folder
 from thiry_calc.potential import TARGETS, Potential
 from training.dataset import Dataset, Structure
 from training.energy_fit import Fit, fit_energy

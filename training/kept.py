@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 
 
 def keep_arrays(path: Path, make: Callable[[], Mapping[str, NDArray[Any]]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thiry_calc.files import replacing
+from thiry_calc.linear.files import replacing
 from thiry_calc.linear.validate import ErrorTable
 
 if TYPE_CHECKING:

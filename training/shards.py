@@ -18,7 +18,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.references import reference_files
 from thiry_calc.symmetry import LENGTH
 from training.label import Label

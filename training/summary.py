@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 from training.database import Outcome, group_of, kept
 from training.label import Label
 from training.recipe import Recipe

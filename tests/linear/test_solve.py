@@ -142,3 +142,38 @@ def test_bad_penalties_are_refused():
             ridge(stats, bad)
     with pytest.raises(ValueError, match="penalty factors"):
         ridge_path(stats, [1.0, -2.0])
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+def test_normal_equations_of_a_gram_agree_with_orthogonal_factorisation(targets):
+    X, y, s, stats = problem(targets=targets)
+    gram = Gram(9, targets)
+    for rows in np.array_split(np.arange(120), 4):
+        gram.update(X[rows], y[rows], s[rows])
+    lam = np.array([0, 0.2, 1.0, 2, 3, 1, 2, 3, 4])
+    quick, exact = ridge(gram, lam, covariance=False), ridge(stats, lam)
+    np.testing.assert_allclose(quick.coefficients, exact.coefficients, rtol=1e-9)
+    np.testing.assert_allclose(quick.noise, exact.noise, rtol=1e-9)
+    assert quick.leverage_factor is None
+    if targets == 3:
+        low = reduced_rank(gram, 2, lam).coefficients
+        np.testing.assert_allclose(low, reduced_rank(stats, 2, lam).coefficients, rtol=1e-8)
+
+
+def test_normal_equations_refuse_collinear_features():
+    X = np.ones((5, 2))
+    with pytest.raises(ValueError, match="larger penalty"):
+        ridge(Gram(2).update(X, np.arange(5.0)), 0.0, covariance=False)
+
+
+def test_products_in_single_precision():
+    X, y, s, stats = problem()
+    gram = Gram(9, dtype=np.float32).update(X, y, s)
+    np.testing.assert_allclose(gram.gram, gram.gram.T, rtol=0)
+    np.testing.assert_allclose(gram.gram, stats.gram, rtol=1e-5, atol=1e-4)
+    # small whole numbers are exact
+    whole = np.random.default_rng(0).integers(0, 200, (300, 9))
+    exact = Gram(9, dtype=np.float32).update(whole, y[:1].repeat(300))
+    np.testing.assert_array_equal(exact.gram, whole.T @ whole)
+    with pytest.raises(ValueError, match="float64 or float32"):
+        Gram(9, dtype=np.float16)

@@ -15,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
 from thiry_calc.calculator import ThiryCalculator
-from thiry_calc.files import check_folder
+from thiry_calc.linear.files import check_folder
 from thiry_calc.structures import read_structures, write_structures
 
 EXAMPLE = "thiry predict vacancies.xyz.xz --model Fe-AM04 --temperature 600 -o predicted.extxyz"

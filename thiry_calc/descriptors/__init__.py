@@ -12,7 +12,7 @@ from thiry_calc.descriptors.one_body import OneBody
 from thiry_calc.descriptors.pair import Pair
 from thiry_calc.descriptors.power_spectrum import PowerSpectrum
 from thiry_calc.descriptors.zbl import ZBL
-from thiry_calc.suggestion import suggestion
+from thiry_calc.linear.suggestion import suggestion
 
 __all__ = [
     "ACE",

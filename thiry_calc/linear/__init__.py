@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from thiry_calc.linear.bayes import evidence
 from thiry_calc.linear.model import LinearModel
+from thiry_calc.linear.normal import ridge_of_rows
 from thiry_calc.linear.solve import reduced_rank, ridge, ridge_path
 from thiry_calc.linear.statistics import TSQR, Gram, Statistics, merge
 from thiry_calc.linear.store import load, save
@@ -30,6 +31,7 @@ __all__ = [
     "merge",
     "reduced_rank",
     "ridge",
+    "ridge_of_rows",
     "ridge_path",
     "save",
 ]

@@ -38,6 +38,7 @@ class Statistics(ABC):
     """
 
     _power: ClassVar[float]  # of a repetition of the rows, in the state
+    _dtype: np.dtype[Any] = np.dtype(np.float64)  # of rows
 
     def __init__(self, n_features: int, n_targets: int = 1) -> None:
         if n_features < 1 or n_targets < 1:
@@ -107,7 +108,7 @@ class Statistics(ABC):
         keep = s > 0
         if not keep.all():
             X, y, s = X[keep], y[keep], s[keep]
-        rows = np.empty((len(s), self.n_features + self.n_targets), order="F")
+        rows = np.empty((len(s), self.width), dtype=self._dtype, order="F")
         np.multiply(X, s[:, None], out=rows[:, : self.n_features])
         np.multiply(y, s[:, None], out=rows[:, self.n_features :])
         self._absorb(rows)
@@ -118,7 +119,7 @@ class Statistics(ABC):
     def _checked(
         self, X: ArrayLike, y: ArrayLike, weight: ArrayLike | None
     ) -> tuple[Array, Array, Array]:
-        X = np.asarray(X, dtype=np.float64)
+        X = np.asarray(X, dtype=self._dtype)
         y = np.asarray(y, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != self.n_features:
             raise ValueError(

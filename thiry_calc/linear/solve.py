@@ -19,7 +19,8 @@ from scipy.linalg import svd
 
 from thiry_calc.linear.bayes import evidence, make_model
 from thiry_calc.linear.model import LinearModel
-from thiry_calc.linear.statistics import Statistics
+from thiry_calc.linear.normal import dominant_directions, solve_normal
+from thiry_calc.linear.statistics import Gram, Statistics
 from thiry_calc.linear.systems import Spectrum, Stacked, penalties, split
 
 __all__ = ["evidence", "reduced_rank", "ridge", "ridge_path"]
@@ -45,20 +46,25 @@ def ridge(
     n_rows : float, optional
         Number of independent observations, for the noise; the rows by default.
     covariance : bool
-        Keep the (K, K) leverage factor, for std and leverage.
+        Keep the (K, K) leverage factor, for std and leverage. Without it a `Gram` is solved by
+        its normal equations, several times as fast.
 
     Returns
     -------
     LinearModel
         Where features without a penalty are collinear, the solution of least norm after
-        scaling all columns to norm one.
+        scaling all columns to norm one. By normal equations the effective parameters are
+        unknown.
 
     Raises
     ------
     ValueError
-        Negative or non-finite penalties, or the wrong number of them.
+        Negative or non-finite penalties, or the wrong number of them; by normal equations
+        also where features without enough penalty are collinear.
     """
     lam = penalties(stats, penalty)
+    if isinstance(stats, Gram) and not covariance:
+        return _ridge_normal(stats, lam, n_rows)
     system = Stacked.build(*split(stats), lam)
     deficient = stats.n_features - system.rank
     nu = (stats.n if n_rows is None else n_rows) - max(
@@ -66,6 +72,20 @@ def ridge(
     )
     noise2 = system.objective / nu if nu > 0 else np.full(stats.n_targets, np.nan)
     return make_model(stats, system, lam, noise2, nu, covariance)
+
+
+def _ridge_normal(stats: Gram, lam: Array, n_rows: float | None) -> LinearModel:
+    w = solve_normal(stats, lam)
+    nu = (stats.n if n_rows is None else n_rows) - int(np.count_nonzero(lam == 0))
+    objective = np.clip(np.diag(stats.yty) - np.einsum("kt,kt->t", w, stats.xty), 0.0, None)
+    noise = np.sqrt(objective / nu) if nu > 0 else np.full(stats.n_targets, np.nan)
+    one = stats.n_targets == 1
+    return LinearModel(
+        coefficients=w[:, 0] if one else w,
+        noise=float(noise[0]) if one else noise,
+        penalty=lam,
+        n_rows=stats.n,
+    )
 
 
 def ridge_path(
@@ -144,10 +164,14 @@ def reduced_rank(stats: Statistics, rank: int, penalty: ArrayLike = 0.0) -> Line
     if not 1 <= rank <= largest:
         raise ValueError(f"rank {rank} given; expected 1..{largest}")
     lam = penalties(stats, penalty)
-    R, z, T = split(stats)
-    full = Stacked.build(R, z, T, lam).coefficients
-    fitted = np.vstack([R @ full, np.sqrt(lam)[:, None] * full])
-    right = svd(fitted, full_matrices=False, check_finite=False)[2][:rank]
+    if isinstance(stats, Gram):
+        full = solve_normal(stats, lam)
+        right = dominant_directions(full, stats.xty, rank)
+    else:
+        R, z, T = split(stats)
+        full = Stacked.build(R, z, T, lam).coefficients
+        fitted = np.vstack([R @ full, np.sqrt(lam)[:, None] * full])
+        right = svd(fitted, full_matrices=False, check_finite=False)[2][:rank]
     w = full @ right.T @ right
     one = stats.n_targets == 1
     noise = np.sqrt(stats.rss(w) / max(stats.n, 1))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from thiry_calc import __version__
 from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.descriptors import ZBL
-from thiry_calc.files import check_folder, replacing
+from thiry_calc.linear.files import check_folder, replacing
 from thiry_calc.neighbors import neighbors_of, pair_forces_to_forces
 from thiry_calc.potential import Potential
 from thiry_calc.yace.evaluator import Values, evaluate

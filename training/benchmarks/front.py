@@ -26,7 +26,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.linear import TSQR, ridge
 from thiry_calc.structures import read_structures
 from training.benchmarks.peer_data import timed_structure

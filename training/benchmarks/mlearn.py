@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 from training.dataset import read_dataset
 from training.executors import make_executor
 from training.fit_report import error_bars

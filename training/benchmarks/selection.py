@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.structures import read_structures
 from training.executors import make_executor
 from training.fitting import Fitted, fit

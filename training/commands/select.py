@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from thiry_calc.files import check_folder
+from thiry_calc.linear.files import check_folder
 from thiry_calc.neighbors import check_overlap, neighbors_of
 from thiry_calc.potential import Potential
 from thiry_calc.structures import R_OVERLAP, read_structures, write_structures

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 from training.defect_rows import DefectRows, defect_rows
 from training.executors import make_executor
 from training.recipes.fe_am04_parts import (

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from thiry_calc import ThiryCalculator
 from thiry_calc.defects import supercell
-from thiry_calc.files import write_atomically
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.hessian import get_hessian
 from thiry_calc.migration import elastic_band
 from thiry_calc.relax import relax

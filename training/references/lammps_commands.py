@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ase.data import atomic_numbers
 
-from thiry_calc.suggestion import suggestion
+from thiry_calc.linear.suggestion import suggestion
 
 ALLOWED = (
     "pair_style",

@@ -1,0 +1,1 @@
+"""The ``thiry-vision`` subcommands, one module each (see `vision.cli`)."""

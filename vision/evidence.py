@@ -1,0 +1,111 @@
+"""Evidence: each class score as a sum over the patches of an image.
+
+For every model here ``F_c(x) = Σ_p e_c(p)`` with e_c(p) a function of the patch at p alone, so a
+map of e is an exact account of the score, not an approximation to it (Brendel and Bethge, ICLR
+2019, show the same for BagNets). For pictures, each patch's evidence is shared evenly among its
+pixels, which keeps the sum.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vision.estimator import ImageClassifier
+
+__all__ = ["Evidence", "evidence_map", "explain"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Why an image has its score for a class.
+
+    Attributes
+    ----------
+    label
+        The class.
+    score : float
+        Its score.
+    patches : (h, w) array
+        Evidence of each patch; sums to the score.
+    pixels : (H, W) array
+        The same, shared among pixels.
+    """
+
+    label: Any
+    score: float
+    patches: Array
+    pixels: Array
+
+
+def evidence_map(model: ImageClassifier, image: ArrayLike, label: Any) -> Array:
+    """Evidence of each patch of an image for a class.
+
+    Parameters
+    ----------
+    model : ImageClassifier
+    image : (H, W) or (H, W, C) uint8 array
+    label : one of ``model.classes_``
+
+    Returns
+    -------
+    (h, w) array
+        Sums to the class score.
+
+    Raises
+    ------
+    ValueError
+        For a model that does not look at patches; an unknown label; another shape of image.
+    """
+    method = getattr(model, "evidence_map", None)
+    if method is None:
+        raise ValueError(
+            f"{type(model).__name__} compares whole images, so it has no evidence of patches; "
+            "use SimplePatch, ScatteringLinear or PatchVoteKNN"
+        )
+    return np.asarray(method(image, label))
+
+
+def explain(model: ImageClassifier, image: ArrayLike, label: Any = None) -> Evidence:
+    """Account for a score.
+
+    Parameters
+    ----------
+    model : ImageClassifier
+    image : (H, W) or (H, W, C) uint8 array
+    label : one of ``model.classes_``, optional
+        The predicted class by default.
+
+    Returns
+    -------
+    Evidence
+    """
+    pixels = np.asarray(image)
+    scores = model.decision_function(pixels[None])[0]
+    column = int(scores.argmax()) if label is None else model.column_of(label)
+    label = model.classes_[column]
+    patches = evidence_map(model, pixels, label)
+    shared = _to_pixels(patches, pixels.shape[:2], *model.window())
+    return Evidence(label, float(scores[column]), patches, shared)
+
+
+def _to_pixels(
+    patches: Array, shape: tuple[int, ...], size: int, step: int, first: tuple[int, int]
+) -> Array:
+    """Share the evidence of each place evenly among the pixels of its window."""
+    sides = [
+        _windows(count, length, size, step, start)
+        for count, length, start in zip(patches.shape, shape, first, strict=True)
+    ]
+    return np.asarray(sides[0].T @ patches @ sides[1])
+
+
+def _windows(count: int, length: int, size: int, step: int, first: int) -> Array:
+    """(count, length): each row a window, cut at the border, that sums to one."""
+    start = first + step * np.arange(count)[:, None]
+    at = np.arange(length)
+    inside = (at >= start) & (at < start + size)
+    return np.asarray(inside / inside.sum(1, keepdims=True))

@@ -1,0 +1,101 @@
+"""Files of fitted classifiers: `thiry_calc.linear.store`, no pickle.
+
+The header names the class and its parameters; the arrays are what `_arrays` of the class gives
+and `_restore` takes back.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thiry_calc.linear import store
+from vision.estimator import ImageClassifier
+
+__all__ = ["CLASSIFIERS", "load_model", "save_model"]
+
+KIND = "image classifier"
+CLASSIFIERS = {
+    "SimplePatch": "vision.simplepatch",
+    "ScatteringLinear": "vision.scattering_linear",
+    "ImageKNN": "vision.neighbor_votes",
+    "PatchVoteKNN": "vision.neighbor_votes",
+    "RandomPatchRidge": "vision.random_patches",
+}
+
+
+def save_model(
+    path: str | Path, model: ImageClassifier, info: Mapping[str, Any] | None = None
+) -> None:
+    """Write a fitted classifier, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+    model : ImageClassifier
+        Fitted.
+    info : mapping, optional
+        JSON content: class names, data, accuracy.
+
+    Raises
+    ------
+    ValueError
+        A model that is not fitted, or content that is not JSON.
+    """
+    header = {
+        "type": type(model).__name__,
+        "parameters": _plain(model.get_params(deep=False)),
+        "image_shape": list(model.image_shape_),
+        "info": _plain(dict(info or {})),
+    }
+    arrays = {"classes": model.classes_, **model._arrays()}
+    store.save(path, header, arrays, KIND, schema=1)
+
+
+def load_model(path: str | Path) -> tuple[ImageClassifier, dict[str, Any]]:
+    """Read a classifier.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    model : ImageClassifier
+    info : dict
+        What `save_model` was given, and under ``"_store"`` the checksum and provenance.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        Not such a file, damaged, or of an unknown class.
+    """
+    header, arrays = store.load(path, KIND, schema=1)
+    name = str(header["type"])
+    if name not in CLASSIFIERS:
+        raise ValueError(f"{str(path)!r} holds a {name!r}, unknown here; upgrade thiry_calc")
+    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in header["parameters"].items()}
+    model: ImageClassifier = getattr(import_module(CLASSIFIERS[name]), name)(**parameters)
+    model.classes_ = arrays["classes"]
+    model.image_shape_ = tuple(int(n) for n in header["image_shape"])
+    model._restore(arrays)
+    return model, {**header["info"], "_store": header["_store"]}
+
+
+def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """numpy's numbers as Python's, tuples as lists."""
+    return {str(k): _plain_value(v) for k, v in content.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return _plain(value)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain_value(v) for v in value]
+    return value

@@ -1,0 +1,231 @@
+"""The naive baselines: votes of nearest images, and of nearest patches.
+
+`ImageKNN` ranks whole images by Euclidean distance; the k nearest vote. `PatchVoteKNN` lets each
+patch of an image vote for the labels of the k nearest of the training images' patches, after
+whitening; the score of a class is its share of all votes, a sum over patches. Searches are exact
+(`nearest`); where patches are too many for that, ``index="ivf"`` asks faiss for approximate
+neighbours (Johnson, Douze and Jégou, IEEE Trans. Big Data 7, 535 (2021)).
+"""
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from vision.data import Images
+from vision.estimator import Array, ImageClassifier
+from vision.nearest import nearest
+from vision.patches import Whitening, draw_patches, unfold
+
+__all__ = ["ImageKNN", "PatchVoteKNN"]
+
+_BLOCK = 4096  # reference vectors whose distances are computed at a time
+
+
+class ImageKNN(ImageClassifier):
+    """k nearest images.
+
+    Parameters
+    ----------
+    n_neighbors : int
+    normalize : bool
+        Subtract the mean and divide by the deviation of each image's pixels first.
+
+    Attributes
+    ----------
+    images_ : (N, H, W, C) uint8 array
+    labels_ : (N,) int64 array
+        Positions in `classes_`.
+    """
+
+    def __init__(self, n_neighbors: int = 10, normalize: bool = True) -> None:
+        self.n_neighbors = n_neighbors
+        self.normalize = normalize
+
+    def _fit(self, images: Images, classes: NDArray[np.int64]) -> None:
+        _check_neighbors(self.n_neighbors, len(images), "images")
+        self.images_, self.labels_ = images, classes
+
+    def _vectors(self, images: Images) -> Tensor:
+        flat = torch.from_numpy(images).flatten(1).float() / 255
+        if not self.normalize:
+            return flat
+        centred = flat - flat.mean(1, keepdim=True)
+        return centred / centred.std(1, keepdim=True).clamp(min=1e-3)
+
+    def _scores(self, images: Images) -> Array:
+        """Shares of votes; the nearest decides between equal ones."""
+        blocks = (
+            self._vectors(self.images_[i : i + _BLOCK]) for i in range(0, len(self.images_), _BLOCK)
+        )
+        _, index = nearest(self._vectors(images), blocks, self.n_neighbors)
+        return _votes(self.labels_[index], len(self.classes_))
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {"images": self.images_, "labels": self.labels_}
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self.images_, self.labels_ = arrays["images"], arrays["labels"]
+
+
+class PatchVoteKNN(ImageClassifier):
+    """Votes of the nearest training patches of each patch.
+
+    Parameters
+    ----------
+    patch_size : int
+        P.
+    n_neighbors : int
+        Votes of each patch.
+    n_reference : int
+        Training patches that are kept, drawn uniformly; all where there are fewer.
+    stride : int
+        Between the patches of an image that vote.
+    whiten : bool
+    regularization : float
+        ε of the whitening.
+    index : {"exact", "ivf"}
+        "ivf": approximate neighbours by faiss.
+    random_state : int
+
+    Attributes
+    ----------
+    reference_ : (R, D) float32 array
+        Whitened training patches.
+    labels_ : (R,) int64 array
+        Positions in `classes_`.
+    """
+
+    def __init__(
+        self,
+        patch_size: int = 6,
+        n_neighbors: int = 1,
+        n_reference: int = 100_000,
+        stride: int = 2,
+        whiten: bool = True,
+        regularization: float = 1e-2,
+        index: str = "exact",
+        random_state: int = 0,
+    ) -> None:
+        self.patch_size = patch_size
+        self.n_neighbors = n_neighbors
+        self.n_reference = n_reference
+        self.stride = stride
+        self.whiten = whiten
+        self.regularization = regularization
+        self.index = index
+        self.random_state = random_state
+
+    def _fit(self, images: Images, classes: NDArray[np.int64]) -> None:
+        if self.index not in ("exact", "ivf"):
+            raise ValueError(f"index {self.index!r} given; expected 'exact' or 'ivf'")
+        rng = np.random.default_rng(self.random_state)
+        self.whitening_ = Whitening.fit(
+            images, self.patch_size, self.regularization, whiten=self.whiten
+        )
+        P = self.patch_size
+        total = len(images) * (images.shape[1] - P + 1) * (images.shape[2] - P + 1)
+        count = min(self.n_reference, total)
+        _check_neighbors(self.n_neighbors, count, "reference patches")
+        patches, source = draw_patches(images, P, count, rng)
+        flat = torch.from_numpy(patches.reshape(count, -1)).float() / 255
+        self.reference_ = self.whitening_(flat).numpy()
+        self.labels_ = classes[source]
+        self._build()
+
+    def _build(self) -> None:
+        """Make the index of approximate neighbours."""
+        self._ivf = None
+        if self.index == "ivf":
+            self._ivf = _inverted_file(self.reference_, self.random_state)
+
+    def _patch_votes(self, images: Images) -> Array:
+        """Shares of votes of each patch: (B, h, w, T)."""
+        pixels = torch.from_numpy(images).float() / 255
+        patches = self.whitening_(unfold(pixels, self.patch_size, self.stride))
+        flat = patches.reshape(-1, patches.shape[-1])
+        if self._ivf is None:
+            blocks = torch.from_numpy(self.reference_).split(_BLOCK)
+            index = nearest(flat, blocks, self.n_neighbors)[1]
+        else:
+            index = self._ivf.search(flat.numpy(), self.n_neighbors)[1]
+        votes = _votes(self.labels_[index], len(self.classes_), tie=0.0)
+        return votes.reshape(*patches.shape[:3], -1)
+
+    def _scores(self, images: Images) -> Array:
+        parts = [
+            self._patch_votes(images[i : i + 8]).mean((1, 2)) for i in range(0, len(images), 8)
+        ]
+        return np.concatenate(parts)
+
+    def window(self) -> tuple[int, int, tuple[int, int]]:
+        """Size, step and origin of patches."""
+        return self.patch_size, self.stride, (0, 0)
+
+    def evidence_map(self, image: ArrayLike, label: Any) -> Array:
+        """Share of each patch in the score of a class: (h, w), summing to it.
+
+        Parameters
+        ----------
+        image : (H, W) or (H, W, C) uint8 array
+        label : one of `classes_`
+
+        Returns
+        -------
+        (h, w) array
+            One patch every `stride` pixels.
+        """
+        column = self.column_of(label)
+        votes = self._patch_votes(self.check_images(np.asarray(image)[None]))[0, :, :, column]
+        return np.asarray(votes / votes.size)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        basis = self.whitening_
+        return {
+            "reference": self.reference_,
+            "labels": self.labels_,
+            "mean": basis.mean,
+            "eigenvalues": basis.eigenvalues,
+            "matrix": basis.matrix,
+        }
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self.reference_, self.labels_ = arrays["reference"], arrays["labels"]
+        self.whitening_ = Whitening(arrays["mean"], arrays["eigenvalues"], arrays["matrix"])
+        self._build()
+
+
+def _check_neighbors(n_neighbors: int, available: int, what: str) -> None:
+    if not 1 <= n_neighbors <= available:
+        raise ValueError(
+            f"{n_neighbors} neighbors asked of {available} {what}; give a number from 1 to that"
+        )
+
+
+def _votes(labels: NDArray[np.int64], n_classes: int, tie: float = 1e-6) -> Array:
+    """Shares (n, T) of the votes (n, k), the nearest first, which a small extra vote favours."""
+    n, k = labels.shape
+    votes = np.zeros((n, n_classes))
+    for j in range(k):
+        np.add.at(votes, (np.arange(n), labels[:, j]), 1.0 / k)
+    votes[np.arange(n), labels[:, 0]] += tie
+    return votes
+
+
+def _inverted_file(reference: NDArray[np.float32], seed: int) -> Any:
+    """faiss' inverted lists around k-means centres, of which a sixteenth are searched."""
+    if find_spec("faiss") is None:
+        raise ImportError("index='ivf' needs faiss; pip install faiss-cpu")
+    import faiss
+
+    lists = max(1, min(4096, len(reference) // 64))
+    quantizer = faiss.IndexFlatL2(reference.shape[1])
+    index = faiss.IndexIVFFlat(quantizer, reference.shape[1], lists)
+    index.cp.seed = seed
+    index.train(reference)
+    index.add(reference)
+    index.nprobe = max(1, lists // 16)
+    return index

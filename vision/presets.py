@@ -1,0 +1,69 @@
+"""Named settings of the classifiers, for ``thiry-vision train --preset``."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from thiry_calc.linear.suggestion import suggestion
+from vision.estimator import ImageClassifier
+from vision.models import CLASSIFIERS
+
+__all__ = ["MODELS", "PRESETS", "build"]
+
+MODELS = {"simplepatch": "SimplePatch", "scattering": "ScatteringLinear", "knn": "ImageKNN"}
+_PUBLISHED = {
+    "head": "low_rank", "pooling": (5, 3), "mirror": False, "temperature": 2.0, "device": "cuda"
+}  # fmt: skip
+_EPOCHS_80 = {"epochs": 80, "milestones": (50, 75), "mixed_precision": True}
+_EPOCHS_175 = {"epochs": 175, "milestones": (100, 150), "mixed_precision": True}
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "simplepatch": {
+        "cpu": {},
+        "gpu-2k": {**_PUBLISHED, "n_patches": 2048, "schedule": _EPOCHS_80},
+        "gpu-16k": {**_PUBLISHED, "n_patches": 16384, "schedule": _EPOCHS_175},
+        "gpu-hidden": {
+            **_PUBLISHED, "n_patches": 2048, "head": "hidden", "pooling": (3, 2),
+            "schedule": _EPOCHS_175,
+        },
+    },
+    "scattering": {"cpu": {}},
+    "knn": {"cpu": {}},
+}
+
+
+def build(model: str, preset: str, changes: Mapping[str, Any]) -> ImageClassifier:
+    """Make a classifier.
+
+    Parameters
+    ----------
+    model : str
+        Key of `MODELS`.
+    preset : str
+        Key of ``PRESETS[model]``.
+    changes : mapping
+        Parameters in place of the preset's.
+
+    Returns
+    -------
+    ImageClassifier
+
+    Raises
+    ------
+    ValueError
+        An unknown preset or parameter.
+    """
+    known = PRESETS[model]
+    if preset not in known:
+        raise ValueError(
+            f"{model} has no preset {preset!r}; {suggestion(preset, known, 'it has')}"
+        )
+    kind: type[ImageClassifier] = getattr(
+        import_module(CLASSIFIERS[MODELS[model]]), MODELS[model]
+    )
+    names = kind().get_params(deep=False)
+    for name in changes:
+        if name not in names:
+            raise ValueError(
+                f"{MODELS[model]} has no parameter {name!r}; {suggestion(name, names, 'it has')}"
+            )
+    return kind(**{**known[preset], **changes})

@@ -1,0 +1,197 @@
+"""Scattering followed by a linear classifier: the scores are sums over the places of a grid.
+
+    F_c(x) = Σ_u Σ_p w_c(u, p) S_p x(u) + b_c
+
+S_p x(u) the scattering coefficients (`scattering`) of the path p, channels included, at the place
+u, averaged over cells where `pooling` asks for it. The head is closed form (`ridge_head`): Bruna
+and Mallat (IEEE TPAMI 35, 1872 (2013)) with least squares instead of affine spaces.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from vision.data import Images
+from vision.estimator import Array, ImageClassifier
+from vision.pooling import Cells
+from vision.ridge_head import fit_head
+from vision.scattering import Scattering2D
+
+__all__ = ["ScatteringLinear"]
+
+# rows: luminance and two colour differences (ITU-R BT.601)
+_YUV = ((0.299, 0.587, 0.114), (-0.14713, -0.28886, 0.436), (0.615, -0.51499, -0.10001))
+COLORS = ("rgb", "yuv", "grey")
+_BLOCK = 2048  # images whose features are held at a time
+_BATCH = 128
+
+
+class ScatteringLinear(ImageClassifier):
+    """Linear classifier of scattering coefficients.
+
+    Parameters
+    ----------
+    J, L, max_order, oversampling
+        See `Scattering2D`.
+    color : {"rgb", "yuv", "grey"}
+        Channels that are transformed, of colour images.
+    pooling : int, or (size, stride), optional
+        Cells of places (`pooling`) over which coefficients are averaged; none by default.
+    mirror : bool
+        Fit to the mirror images too, left to right.
+    penalty : float, or sequence of float
+        p (`ridge_head`); of several the best on a tenth of the images.
+    rank : int, optional
+        Of the weights; full by default.
+    random_state : int
+    verbose : bool
+        Show progress on stderr.
+
+    Attributes
+    ----------
+    scattering_ : Scattering2D
+    weights_ : (g, g', F, T) float32 array
+        F features at each place: channels times paths.
+    intercept_ : (T,) array
+    penalty_ : float
+    """
+
+    def __init__(
+        self,
+        J: int = 2,
+        L: int = 8,
+        max_order: int = 2,
+        oversampling: int = 0,
+        color: str = "rgb",
+        pooling: int | tuple[int, int] | None = None,
+        mirror: bool = False,
+        penalty: float | Sequence[float] = (1e-4, 1e-3, 1e-2),
+        rank: int | None = None,
+        random_state: int = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.J = J
+        self.L = L
+        self.max_order = max_order
+        self.oversampling = oversampling
+        self.color = color
+        self.pooling = pooling
+        self.mirror = mirror
+        self.penalty = penalty
+        self.rank = rank
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit(self, images: Images, classes: NDArray[np.int64]) -> None:
+        self._prepare()
+        copies = 2 if self.mirror else 1
+        head = fit_head(
+            lambda rows: self._blocks(images, rows),
+            np.concatenate([classes] * copies),
+            len(self.classes_),
+            self.penalty,
+            self.rank,
+            self.random_state,
+            copies,
+        )
+        grid = self.cells_.starts.shape[1:] * 2 if self.cells_ else self.scattering_.grid()
+        self.weights_ = head.weights.reshape(*grid, -1, len(self.classes_))
+        self.intercept_, self.penalty_ = head.intercept, head.penalty
+        self.validation_ = head.validation
+
+    def _prepare(self) -> None:
+        """Build what follows from the parameters and the images' shape."""
+        if self.color not in COLORS:
+            raise ValueError(f"color {self.color!r} given; expected one of {', '.join(COLORS)}")
+        self.scattering_ = Scattering2D(
+            self.J, self.image_shape_[:2], self.L, self.max_order, self.oversampling
+        )
+        grid = self.scattering_.grid()
+        self.cells_ = None if self.pooling is None else Cells.build(grid, self.pooling)
+
+    def _channels(self, images: Images) -> Tensor:
+        """(B, channels, H, W) in [0, 1]."""
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        if pixels.shape[1] == 1 or self.color == "rgb":
+            return pixels
+        matrix = torch.tensor(_YUV if self.color == "yuv" else _YUV[:1])
+        return torch.einsum("kc,nchw->nkhw", matrix, pixels)
+
+    def _maps(self, images: Images) -> Tensor:
+        """Features at each place: (B, h, w, F)."""
+        with torch.no_grad():
+            batches = [
+                self.scattering_(self._channels(images[i : i + _BATCH])).flatten(1, 2)
+                for i in range(0, len(images), _BATCH)
+            ]
+        return torch.cat(batches).permute(0, 2, 3, 1)
+
+    def _features(self, images: Images) -> NDArray[np.float32]:
+        maps = self._maps(images)
+        maps = maps if self.cells_ is None else self.cells_.average(maps)
+        flat: NDArray[np.float32] = maps.reshape(len(images), -1).numpy()
+        return flat
+
+    def _blocks(self, images: Images, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
+        """Features in blocks; rows past the last image are mirror images."""
+        with tqdm(total=len(rows), unit="image", disable=not self.verbose, desc="scatter") as bar:
+            for start in range(0, len(rows), _BLOCK):
+                mine = rows[start : start + _BLOCK]
+                block = images[mine % len(images)]
+                turned = mine >= len(images)
+                block[turned] = block[turned, :, ::-1]
+                yield self._features(block)
+                bar.update(len(mine))
+
+    def _scores(self, images: Images) -> Array:
+        flat = self.weights_.reshape(-1, len(self.classes_))
+        return (self._features(images) @ flat).astype(np.float64) + self.intercept_
+
+    def window(self) -> tuple[int, int, tuple[int, int]]:
+        """Size, step and origin of the squares that φ_J averages."""
+        rows, columns = self.scattering_.origin()
+        half = 2 ** (self.J - 1)
+        step = 2 ** (self.J - self.oversampling)
+        return 2**self.J, step, (rows - half, columns - half)
+
+    def evidence_map(self, image: ArrayLike, label: Any) -> Array:
+        """Evidence of each place for a class; sums to the class score.
+
+        Parameters
+        ----------
+        image : (H, W) or (H, W, C) uint8 array
+        label : one of `classes_`
+
+        Returns
+        -------
+        (h, w) array
+            One place every 2^(J − oversampling) pixels; the intercept is shared by all.
+
+        Raises
+        ------
+        ValueError
+            An unknown label, or an image of another shape.
+        """
+        column = self.column_of(label)
+        maps = self._maps(self.check_images(np.asarray(image)[None]))[0]
+        weights = torch.from_numpy(np.ascontiguousarray(self.weights_[..., column]))
+        weights = weights if self.cells_ is None else self.cells_.spread(weights)
+        parts = (maps * weights).sum(-1, dtype=torch.float64)
+        return np.asarray(parts.numpy() + self.intercept_[column] / parts.numel())
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {
+            "weights": self.weights_,
+            "intercept": self.intercept_,
+            "penalty": np.array(self.penalty_),
+        }
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self._prepare()
+        self.weights_, self.intercept_ = arrays["weights"], arrays["intercept"]
+        self.penalty_ = float(arrays["penalty"])
