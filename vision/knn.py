@@ -15,8 +15,11 @@ deep convolutional kernels methods, ICLR 2021, section 3). Metrics differ in x̃
                     angles count for more, lengths for less
     "l2"            x̃ = x − μ and W = 1: the order of plain distances
 
+`code="rectified"` keeps ``max(u_j, 0)`` instead: the features of convolution with random patches
+and rectification, without a competition of neighbours.
+
 On a CPU codes are pooled as they are made, in blocks that fit the cache (`knn_kernels`);
-elsewhere thresholds are found by counting on the device.
+elsewhere thresholds are found on the device.
 """
 
 from dataclasses import dataclass
@@ -31,8 +34,9 @@ from vision.knn_kernels import encode_all, pool_codes
 from vision.patches import Whitening, draw_patches, unfold
 from vision.pooling import Cells
 
-__all__ = ["METRICS", "PatchCode", "PatchDictionary"]
+__all__ = ["CODES", "METRICS", "PatchCode", "PatchDictionary"]
 
+CODES = ("knn", "rectified")
 METRICS = ("released", "mahalanobis", "l2")
 _BATCH = 16  # images whose products (a few MB each) are held at a time
 
@@ -174,18 +178,28 @@ class PatchCode(nn.Module):
         Neighbours, 1..N−1, of each sign.
     temperature : float
         T of the soft code; 0 for the hard one.
+    code : {"knn", "rectified"}
+
+    Raises
+    ------
+    ValueError
+        A parameter out of range.
     """
 
     kernel: Tensor
     bias: Tensor
 
-    def __init__(self, dictionary: PatchDictionary, k: int, temperature: float = 0.0) -> None:
+    def __init__(
+        self, dictionary: PatchDictionary, k: int, temperature: float = 0.0, code: str = "knn"
+    ) -> None:
         super().__init__()
+        if code not in CODES:
+            raise ValueError(f"code {code!r} given; expected one of {', '.join(CODES)}")
         if not 1 <= k < dictionary.size:
             raise ValueError(f"k = {k} given; expected 1..{dictionary.size - 1} neighbours")
         if not (np.isfinite(temperature) and temperature >= 0):
             raise ValueError(f"temperature {temperature} given; expected 0 (hard) or above")
-        self.dictionary, self.k, self.temperature = dictionary, k, float(temperature)
+        self.dictionary, self.k, self.temperature, self.code = dictionary, k, float(temperature), code
         # (x − offset)/scale·kernel = x·(kernel/scale) − offset·(kernel/scale)
         kernel = dictionary.kernel / dictionary.scale[:, None]
         self._shift = torch.from_numpy(dictionary.offset)
@@ -224,7 +238,7 @@ class PatchCode(nn.Module):
         Returns
         -------
         (B, h, w, 2, N) tensor
-            Between 0 and 1; second to last axis: near d, near −d.
+            Between 0 and 1, or rectified; second to last axis: near d, near −d.
         """
         products = self.products(images)
         if products.device.type == "cpu":
@@ -232,7 +246,13 @@ class PatchCode(nn.Module):
             codes = np.empty((len(flat), 2, flat.shape[1]), np.float32)
             encode_all(flat, *self._arguments(), codes)
             return torch.from_numpy(codes).view(*products.shape[:3], 2, -1)
+        return self.encode_torch(products)
+
+    def encode_torch(self, products: Tensor) -> Tensor:
+        """Codes (B, h, w, 2, N) of products (B, h, w, N), on any device."""
         scores = torch.stack([products - self.bias, -products - self.bias], -2)
+        if self.code == "rectified":
+            return torch.relu(scores)
         tau = scores.kthvalue(scores.shape[-1] - self.k + 1, dim=-1, keepdim=True).values
         if self.temperature:
             return torch.sigmoid((scores - tau) / self.temperature)
@@ -240,8 +260,8 @@ class PatchCode(nn.Module):
 
     def _arguments(self) -> tuple[NDArray[np.float32], int, np.float32]:
         """Bias, k and rate, for the kernels."""
-        rate = np.float32(1 / self.temperature if self.temperature else 0.0)
-        return self.bias.numpy(), self.k, rate
+        rate = 1 / self.temperature if self.temperature else 0.0
+        return self.bias.numpy(), self.k, np.float32(-1 if self.code == "rectified" else rate)
 
     def pooled(self, images: Tensor, cells: Cells) -> Tensor:
         """Codes averaged over cells.

@@ -57,7 +57,7 @@ def threshold(u, k, start, spread):
     n = u.size
     low, high, above_low, above_high = -_FAR, _FAR, n, 0
     t = start
-    for step in range(200):
+    for step in range(60):
         above = _count(u, t)
         if above == k:
             return t
@@ -74,8 +74,8 @@ def threshold(u, k, start, spread):
         if low > -_FAR and high < _FAR and (t <= low or t >= high):
             t = np.float32(0.5) * (low + high)
             if t <= low or t >= high:  # neighbours in floating point: equal scores
-                break
-    return low
+                return low
+    return np.sort(u)[n - k]
 
 
 @njit(fastmath=True, cache=True)
@@ -129,13 +129,17 @@ def encode(row, bias, sign, k, rate, guess, u):
     k : int
         See `threshold`.
     rate : float32
-        1/T; 0 for the hard code.
+        1/T; 0 for the hard code, -1 for rectified scores.
     guess : (2,) float32 array
         Where thresholds are expected, in deviations from the mean; updated for the next patch.
     u : (N,) float32 array
         Overwritten.
     """
     mean, spread = _scores(row, bias, sign, u)
+    if rate < 0:
+        for j in range(u.size):
+            u[j] = u[j] if u[j] > 0 else np.float32(0)
+        return
     t = threshold(u, k, np.float32(mean + guess[sign] * spread), spread)
     guess[sign] = min(max((t - mean) / spread, np.float32(-9)), np.float32(9))
     if rate > 0:

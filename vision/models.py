@@ -22,7 +22,6 @@ CLASSIFIERS = {
     "ScatteringLinear": "vision.scattering_linear",
     "ImageKNN": "vision.neighbor_votes",
     "PatchVoteKNN": "vision.neighbor_votes",
-    "RandomPatchRidge": "vision.random_patches",
 }
 
 
@@ -92,6 +91,8 @@ def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):

@@ -112,9 +112,8 @@ class LinearScores:
 
     def __call__(self, pooled: Tensor) -> Array:
         """Scores (B, T) of pooled codes (B, g, g, 2, N)."""
-        flat = self.weights.reshape(-1, len(self.intercept))
-        scores = (pooled.reshape(len(pooled), -1).numpy() @ flat).astype(np.float64)
-        return np.asarray(scores + self.intercept)
+        flat = self.weights.reshape(-1, len(self.intercept)).astype(np.float64)
+        return np.asarray(pooled.reshape(len(pooled), -1).double().numpy() @ flat + self.intercept)
 
     def evidence(self, codes: Tensor, cells: Cells, column: int) -> Array:
         """Evidence (h, w) of the patches of one image with codes (h, w, 2, N)."""

@@ -149,8 +149,8 @@ class ScatteringLinear(ImageClassifier):
                 bar.update(len(mine))
 
     def _scores(self, images: Images) -> Array:
-        flat = self.weights_.reshape(-1, len(self.classes_))
-        return (self._features(images) @ flat).astype(np.float64) + self.intercept_
+        flat = self.weights_.reshape(-1, len(self.classes_)).astype(np.float64)
+        return np.asarray(self._features(images).astype(np.float64) @ flat + self.intercept_)
 
     def window(self) -> tuple[int, int, tuple[int, int]]:
         """Size, step and origin of the squares that φ_J averages."""

@@ -49,6 +49,8 @@ class SimplePatch(ImageClassifier):
         Neighbours as a fraction of N, between 0 and 1.
     temperature : float
         T of the soft code; 0 for the hard one.
+    code : {"knn", "rectified"}
+        "rectified": scores of random patches without neighbours, a baseline.
     metric : {"released", "mahalanobis", "l2"}
         See `knn`.
     whiten : bool
@@ -94,6 +96,7 @@ class SimplePatch(ImageClassifier):
         patch_size: int = 6,
         k: float = 0.4,
         temperature: float = 0.0,
+        code: str = "knn",
         metric: str = "released",
         whiten: bool = True,
         regularization: float = 1e-3,
@@ -114,6 +117,7 @@ class SimplePatch(ImageClassifier):
         self.patch_size = patch_size
         self.k = k
         self.temperature = temperature
+        self.code = code
         self.metric = metric
         self.whiten = whiten
         self.regularization = regularization
@@ -195,7 +199,7 @@ class SimplePatch(ImageClassifier):
         height, width, _ = self.image_shape_
         P = self.dictionary_.patch
         k = min(max(round(self.k * self.dictionary_.size), 1), self.dictionary_.size - 1)
-        self.code_ = PatchCode(self.dictionary_, k, self.temperature)
+        self.code_ = PatchCode(self.dictionary_, k, self.temperature, self.code)
         self.cells_ = Cells.build((height - P + 1, width - P + 1), self.pooling)
 
     def _features(self, images: Images, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
