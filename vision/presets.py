@@ -31,7 +31,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def build(model: str, preset: str, changes: Mapping[str, Any]) -> ImageClassifier:
+def build(
+    model: str, preset: str, changes: Mapping[str, Any], seed: int = 0
+) -> ImageClassifier:
     """Make a classifier.
 
     Parameters
@@ -42,6 +44,8 @@ def build(model: str, preset: str, changes: Mapping[str, Any]) -> ImageClassifie
         Key of ``PRESETS[model]``.
     changes : mapping
         Parameters in place of the preset's.
+    seed : int
+        Of every random choice, where the classifier makes any.
 
     Returns
     -------
@@ -66,4 +70,5 @@ def build(model: str, preset: str, changes: Mapping[str, Any]) -> ImageClassifie
             raise ValueError(
                 f"{MODELS[model]} has no parameter {name!r}; {suggestion(name, names, 'it has')}"
             )
-    return kind(**{**known[preset], **changes})
+    chosen = {"random_state": seed} if "random_state" in names else {}
+    return kind(**{**chosen, **known[preset], **changes})

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit, measure, write."""
     check_folder(args.output)
-    model = build(args.model, args.preset, {"random_state": args.seed, **_changes(args.set)})
+    model = build(args.model, args.preset, _changes(args.set), args.seed)
     if "verbose" in model.get_params(deep=False):
         model.set_params(verbose=True)
     data = load_images(args.data, args.sha256, labelled=True)

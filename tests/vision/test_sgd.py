@@ -1,0 +1,96 @@
+"""Training of heads: what augmentation does, resuming, and the linear form of a trained head."""
+
+import numpy as np
+import pytest
+import torch
+
+from vision import SimplePatch
+from vision.patch_heads import Hidden, HiddenScores, LinearScores, LowRank
+from vision.sgd import Schedule, TrainingStopped, augment
+
+OPTIONS = {"n_patches": 30, "patch_size": 4, "pooling": (3, 2), "mirror": False, "rank": 5}
+SCHEDULE = {"epochs": 5, "batch_size": 32, "milestones": (2, 4), "pad": 2}
+
+
+@pytest.mark.parametrize("head", ["low_rank", "hidden"])
+def test_training_resumes_where_it_stopped(head, small, tmp_path):
+    path = tmp_path / "checkpoint"
+    options = {**OPTIONS, "head": head, "width": 6}
+    whole = SimplePatch(**options, schedule=SCHEDULE).fit(small.images, small.labels)
+    stopped = SimplePatch(**options, schedule=SCHEDULE, checkpoint=path, max_seconds=0.0)
+    stops = 0
+    while True:
+        try:
+            stopped.fit(small.images, small.labels)
+            break
+        except TrainingStopped as error:
+            assert "run it again" in str(error)  # noqa: PT017
+            stops += 1
+            stopped.set_params(max_seconds=0.02 * stops)
+            assert stops < 500
+    assert stops > 1
+    np.testing.assert_array_equal(
+        whole.decision_function(small.images[:9]), stopped.decision_function(small.images[:9])
+    )
+    with pytest.raises(ValueError, match="other images or parameters"):
+        SimplePatch(**options, schedule={**SCHEDULE, "epochs": 6}, checkpoint=path).fit(
+            small.images, small.labels
+        )
+
+
+def test_wall_time_needs_a_checkpoint(small):
+    with pytest.raises(ValueError, match="without a checkpoint"):
+        SimplePatch(**OPTIONS, head="low_rank", max_seconds=1.0).fit(small.images, small.labels)
+
+
+def test_mixed_precision_is_nearly_single(small):
+    scores = []
+    for mixed in (False, True):
+        schedule = {**SCHEDULE, "mixed_precision": mixed}
+        model = SimplePatch(**OPTIONS, head="low_rank", schedule=schedule)
+        scores.append(model.fit(small.images, small.labels).decision_function(small.images))
+    assert 0 < np.abs(scores[0] - scores[1]).max() < 0.3
+
+
+def test_a_low_rank_head_is_its_matrix():
+    torch.manual_seed(0)
+    head = LowRank(2 * 7, 3, 8, rank=4)
+    for _ in range(5):
+        head(torch.rand(16, 8, 8, 2, 7))  # moments of the batch norm
+    head.eval()
+    pooled = torch.rand(6, 8, 8, 2, 7)
+    scores = LinearScores.of(head, (8, 8, 2, 7))
+    np.testing.assert_allclose(scores(pooled), head(pooled).detach(), atol=1e-5)
+    rank = np.linalg.matrix_rank(scores.weights.transpose(2, 3, 0, 1, 4).reshape(14, -1), tol=1e-5)
+    assert rank == 4
+
+
+def test_a_hidden_head_keeps_its_state():
+    head = Hidden(2 * 7, 3, 5, width=6).eval()
+    again = HiddenScores.from_arrays(HiddenScores(head).to_arrays(), 5)
+    pooled = torch.rand(2, 5, 5, 2, 7)
+    np.testing.assert_array_equal(again(pooled), HiddenScores(head)(pooled))
+    with pytest.raises(ValueError, match="3 x 3 or more"):
+        Hidden(14, 3, 2)
+
+
+def test_augmented_images_are_shifts_and_mirrors():
+    images = torch.randint(1, 256, (40, 9, 9, 3), dtype=torch.uint8)
+    found = augment(images, 2, True, np.random.default_rng(0))
+    padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)))
+    mirrored = 0
+    for i, image in enumerate(found.numpy()):
+        windows = [padded[i, y : y + 9, x : x + 9] for y in range(5) for x in range(5)]
+        plain = any(np.array_equal(image, w) for w in windows)
+        turned = any(np.array_equal(image, w[:, ::-1]) for w in windows)
+        assert plain or turned
+        mirrored += turned
+    assert 8 < mirrored < 32
+    same = augment(images, 0, False, np.random.default_rng(0))
+    np.testing.assert_array_equal(same, images)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}])
+def test_schedules_out_of_range(wrong):
+    with pytest.raises(ValueError, match="expected at least"):
+        Schedule.of(wrong)
