@@ -17,5 +17,7 @@ def gratings(count, size=14, channels=3, seed=0):
     colour = grey[..., None] + rng.uniform(-20, 20, (count, 1, 1, channels))
     noisy = colour + rng.normal(0, 25, (count, size, size, channels))
     return ImageSet(
-        np.clip(noisy, 0, 255).astype(np.uint8), labels.astype(np.int64), ("flat", "steep", "oblique")
+        np.clip(noisy, 0, 255).astype(np.uint8),
+        labels.astype(np.int64),
+        ("flat", "steep", "oblique"),
     )

@@ -13,10 +13,10 @@ from matscipy.neighbours import neighbour_list
 
 from thiry_calc.crystals import Box, crystal_of_box
 from thiry_calc.defects import NAMES, STANDARD, STANDARD_FCC, build
+from thiry_calc.linear.suggestion import suggestion
 from thiry_calc.potential import Crystal
 from thiry_calc.relax import separate
 from thiry_calc.structures import check_structure
-from thiry_calc.linear.suggestion import suggestion
 
 NO_SUPERCELL = "box is no supercell of the crystal along the cubic axes: reference taken at a0"
 _MOST_DEFECTS = 0.25  # net content of a structure that still is a crystal, per site

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from thiry_calc import ThiryCalculator
 from thiry_calc.descriptors import ZBL
-from thiry_calc.linear.files import write_atomically
 from thiry_calc.linear.errors import ErrorTable
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.potential import Potential
 from training.crystal_properties import CrystalProperties, crystal_properties
 from training.dataset import Structure

@@ -50,7 +50,7 @@ class ImageSet:
         return len(self.images)
 
     def __getitem__(self, rows: Any) -> Self:
-        """Some of the images, in the order given."""
+        """Take some of the images, in the order given."""
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, images=self.images[rows], labels=labels)
 
@@ -58,9 +58,9 @@ class ImageSet:
     def sha256(self) -> str:
         """SHA-256 over shape, pixels and labels: equal sets, whatever file they came from."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images))
+        digest.update(np.ascontiguousarray(self.images).data)
         if self.labels is not None:
-            digest.update(np.ascontiguousarray(self.labels, dtype="<i8"))
+            digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
         return digest.hexdigest()
 
     def name_of(self, label: int) -> str:
@@ -202,4 +202,4 @@ def save_npz(path: str | Path, data: ImageSet) -> None:
     if data.class_names:
         arrays["class_names"] = np.array(data.class_names)
     with replacing(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, **arrays)
+        np.savez(stream, allow_pickle=False, **arrays)

@@ -54,7 +54,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     @abstractmethod
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        """What was fitted, for a file of `models`."""
+        """Return what was fitted, for a file of `models`."""
 
     @abstractmethod
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:

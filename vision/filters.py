@@ -55,7 +55,7 @@ def _gabor(
             y = np.arange(shape[1])[None, :] + along * shape[1]
             form = curvature[0, 0] * x * x + 2 * curvature[0, 1] * x * y + curvature[1, 1] * y * y
             total += np.exp(-form + 1j * xi * (c * x + s * y))
-    return total * slant / (_TWO_PI * sigma**2)
+    return total * (slant / (_TWO_PI * sigma**2) + 0j)
 
 
 def gaussian(size: int, J: int) -> Array:
@@ -95,5 +95,5 @@ def low_frequencies(spectrum: Array, step: int, axes: tuple[int, ...] = (-2, -1)
         size = spectrum.shape[axis]
         count = size // step
         kept = np.r_[0 : count // 2, size - (count - count // 2) : size]
-        spectrum = spectrum.take(kept, axis=axis)
+        spectrum = np.take(spectrum, kept, axis=axis)
     return spectrum

@@ -1,4 +1,4 @@
-"""The patch k-nearest-neighbour code: which of N dictionary patches are among the k nearest?
+"""The patch k-nearest-neighbour code: which dictionary patches are among the k nearest.
 
 With whitening W and mean μ of all patches (`patches`), a dictionary {d_j} of random patches and
 ``D_j = Wᵀ(d_j − μ)``, nearness of a patch x to d_j and to its negative is ranked by
@@ -104,8 +104,8 @@ class PatchDictionary:
             raise ValueError(f"metric {metric!r} given; expected one of {', '.join(METRICS)}")
         if count < 2 or (mirror and count % 2):
             raise ValueError(
-                f"a dictionary of {count} patches asked for; expected 2 or more, and an even number "
-                "where mirrored"
+                f"a dictionary of {count} patches asked for; expected 2 or more, and an even "
+                "number where mirrored"
             )
         drawn, _ = draw_patches(images, patch, count // 2 if mirror else count, rng)
         if mirror:
@@ -151,7 +151,7 @@ class PatchDictionary:
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "PatchDictionary":
         """Rebuild what `to_arrays` took apart."""
         names = ("patches", "kernel", "bias", "offset", "scale")
-        return cls(*(arrays[n] for n in names), mirrored=bool(arrays["mirrored"]))
+        return cls(**{n: arrays[n] for n in names}, mirrored=bool(arrays["mirrored"]))
 
 
 def _channel_moments(
@@ -199,7 +199,12 @@ class PatchCode(nn.Module):
             raise ValueError(f"k = {k} given; expected 1..{dictionary.size - 1} neighbours")
         if not (np.isfinite(temperature) and temperature >= 0):
             raise ValueError(f"temperature {temperature} given; expected 0 (hard) or above")
-        self.dictionary, self.k, self.temperature, self.code = dictionary, k, float(temperature), code
+        self.dictionary, self.k, self.temperature, self.code = (
+            dictionary,
+            k,
+            float(temperature),
+            code,
+        )
         # (x − offset)/scale·kernel = x·(kernel/scale) − offset·(kernel/scale)
         kernel = dictionary.kernel / dictionary.scale[:, None]
         self._shift = torch.from_numpy(dictionary.offset)

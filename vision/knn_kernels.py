@@ -43,7 +43,7 @@ def _scores(row, bias, sign, u):
 
 @njit(fastmath=True, cache=True)
 def threshold(u, k, start, spread):
-    """A number t such that exactly the k largest scores, and those equal to them, are >= t.
+    """Find t such that exactly the k largest scores, and those equal to them, are >= t.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def threshold(u, k, start, spread):
 
 @njit(fastmath=True, cache=True)
 def _kth(u, t):
-    """The smallest score of at least t: minima of lanes first, which vectorises."""
+    """Find the smallest score of at least t: minima of lanes first, which vectorises."""
     lanes = np.full(64, _FAR, np.float32)
     whole = u.size // 64 * 64
     for start in range(0, whole, 64):
@@ -167,7 +167,7 @@ def encode_all(products, bias, k, rate, codes):
 
 @njit(parallel=True, fastmath=True, cache=True)
 def pool_codes(products, bias, k, rate, starts, stops, sums):
-    """Sums of the codes of the patches of each cell; parameters as for `encode`.
+    """Sum the codes of the patches of each cell; parameters as for `encode`.
 
     Parameters
     ----------

@@ -77,7 +77,9 @@ def load_model(path: str | Path) -> tuple[ImageClassifier, dict[str, Any]]:
     name = str(header["type"])
     if name not in CLASSIFIERS:
         raise ValueError(f"{str(path)!r} holds a {name!r}, unknown here; upgrade thiry_calc")
-    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in header["parameters"].items()}
+    parameters = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in header["parameters"].items()
+    }
     model: ImageClassifier = getattr(import_module(CLASSIFIERS[name]), name)(**parameters)
     model.classes_ = arrays["classes"]
     model.image_shape_ = tuple(int(n) for n in header["image_shape"])
@@ -86,7 +88,7 @@ def load_model(path: str | Path) -> tuple[ImageClassifier, dict[str, Any]]:
 
 
 def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
-    """numpy's numbers as Python's, tuples as lists."""
+    """Numpy's numbers as Python's, tuples as lists."""
     return {str(k): _plain_value(v) for k, v in content.items()}
 
 

@@ -216,7 +216,7 @@ def _votes(labels: NDArray[np.int64], n_classes: int, tie: float = 1e-6) -> Arra
 
 
 def _inverted_file(reference: NDArray[np.float32], seed: int) -> Any:
-    """faiss' inverted lists around k-means centres, of which a sixteenth are searched."""
+    """Faiss' inverted lists around k-means centres, of which a sixteenth are searched."""
     if find_spec("faiss") is None:
         raise ImportError("index='ivf' needs faiss; pip install faiss-cpu")
     import faiss

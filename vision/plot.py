@@ -106,7 +106,9 @@ def plot_dimensions(
             ax.plot(x, [d.covariance for d in mine], "s--", c=colour, label=f"{kind}, covariance")
             theirs = (published or {}).get(whitened, {})
             if theirs:
-                ax.plot(list(theirs), list(theirs.values()), "k.:", lw=1, label=f"{kind}, published")
+                ax.plot(
+                    list(theirs), list(theirs.values()), "k.:", lw=1, label=f"{kind}, published"
+                )
         else:
             ks = mine[0].by_neighbors
             ax.plot(list(ks), list(ks.values()), "o-", c=colour, label=f"{kind}, P = {sizes[0]}")

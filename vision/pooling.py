@@ -71,7 +71,9 @@ class Cells:
     @property
     def symmetric(self) -> bool:
         """Whether the mirror image of each cell, left to right, is a cell."""
-        return bool(np.array_equal(self.starts[1] + self.stops[1][::-1], [self.shape[1]] * self.side))
+        return bool(
+            np.array_equal(self.starts[1] + self.stops[1][::-1], [self.shape[1]] * self.side)
+        )
 
     def weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Matrices (g, h) and (g, w) of the averages along the two axes."""
@@ -107,7 +109,9 @@ def _windows(
     try:
         size, stride = (int(v) for v in pooling)
     except (TypeError, ValueError):
-        raise ValueError(f"pooling {pooling!r} given; expected a number or (size, stride)") from None
+        raise ValueError(
+            f"pooling {pooling!r} given; expected a number or (size, stride)"
+        ) from None
     if not (1 <= size <= length and 1 <= stride <= size):
         raise ValueError(
             f"pooling of size {size} and stride {stride} given for maps of {length} positions a "

@@ -22,7 +22,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "gpu-2k": {**_PUBLISHED, "n_patches": 2048, "schedule": _EPOCHS_80},
         "gpu-16k": {**_PUBLISHED, "n_patches": 16384, "schedule": _EPOCHS_175},
         "gpu-hidden": {
-            **_PUBLISHED, "n_patches": 2048, "head": "hidden", "pooling": (3, 2),
+            **_PUBLISHED,
+            "n_patches": 2048,
+            "head": "hidden",
+            "pooling": (3, 2),
             "schedule": _EPOCHS_175,
         },
     },
@@ -31,9 +34,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def build(
-    model: str, preset: str, changes: Mapping[str, Any], seed: int = 0
-) -> ImageClassifier:
+def build(model: str, preset: str, changes: Mapping[str, Any], seed: int = 0) -> ImageClassifier:
     """Make a classifier.
 
     Parameters
@@ -58,12 +59,8 @@ def build(
     """
     known = PRESETS[model]
     if preset not in known:
-        raise ValueError(
-            f"{model} has no preset {preset!r}; {suggestion(preset, known, 'it has')}"
-        )
-    kind: type[ImageClassifier] = getattr(
-        import_module(CLASSIFIERS[MODELS[model]]), MODELS[model]
-    )
+        raise ValueError(f"{model} has no preset {preset!r}; {suggestion(preset, known, 'it has')}")
+    kind: type[ImageClassifier] = getattr(import_module(CLASSIFIERS[MODELS[model]]), MODELS[model])
     names = kind().get_params(deep=False)
     for name in changes:
         if name not in names:

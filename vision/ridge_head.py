@@ -92,8 +92,10 @@ def fit_head(
         raise ValueError(f"penalty {penalty} given; expected a number above 0, or several")
     if rank is not None and not 1 <= rank <= n_classes:
         raise ValueError(f"rank {rank} given; expected 1..{n_classes}, the number of classes")
-    held, rest = _held_out(len(classes), copies, seed) if len(factors) > 1 else (
-        np.arange(0), np.arange(len(classes))
+    held, rest = (
+        _held_out(len(classes), copies, seed)
+        if len(factors) > 1
+        else (np.arange(0), np.arange(len(classes)))
     )
     system = _System.collect(blocks, rest, classes, n_classes)
     scores: dict[float, float] = {}
@@ -109,9 +111,7 @@ def fit_head(
     return LinearHead(head.weights, head.intercept, best, scores)
 
 
-def _held_out(
-    n_rows: int, copies: int, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _held_out(n_rows: int, copies: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of a tenth of the images, and the others."""
     n = n_rows // copies
     order = np.random.default_rng(seed).permutation(n)
@@ -173,10 +173,7 @@ class _System:
     def _many(self, gram: Gram, p: float, rank: int | None) -> tuple[Array, Array]:
         lam = np.full(gram.n_features, p * gram.n)
         lam[-1] = 0.0
-        if rank is None:
-            fit = ridge(gram, lam, covariance=False)
-        else:
-            fit = reduced_rank(gram, rank, lam)
+        fit = ridge(gram, lam, covariance=False) if rank is None else reduced_rank(gram, rank, lam)
         w = fit.coefficients.reshape(gram.n_features, -1)
         return w[:-1], w[-1]
 

@@ -84,8 +84,10 @@ class Scattering2D(nn.Module):
 
     def origin(self) -> tuple[int, int]:
         """Row and column of the pixel on which the first coefficient is centred."""
-        rows, columns = (int((self.get_buffer(f"reflect_{axis}").numel() - n) // 2)
-                         for axis, n in enumerate(self.shape))
+        rows, columns = (
+            int((self.get_buffer(f"reflect_{axis}").numel() - n) // 2)
+            for axis, n in enumerate(self.shape)
+        )
         return 2**self.J - rows, 2**self.J - columns
 
     def _low(self, side: str, res: int) -> Tensor:
@@ -159,7 +161,7 @@ class Scattering2D(nn.Module):
 def _constants(
     padded: tuple[int, ...], J: int, L: int, max_order: int, oversampling: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Filters ψ at the resolutions at which they are used, and low-pass operators."""
+    """Compute filters ψ at the resolutions at which they are used, and low-pass operators."""
     constants: dict[str, NDArray[np.float64]] = {}
     steps = [max(j - oversampling, 0) for j in range(J)]
     angles = (int(L - L / 2 - 1) - np.arange(L)) * np.pi / L

@@ -109,7 +109,11 @@ class ScatteringLinear(ImageClassifier):
         if self.color not in COLORS:
             raise ValueError(f"color {self.color!r} given; expected one of {', '.join(COLORS)}")
         self.scattering_ = Scattering2D(
-            self.J, self.image_shape_[:2], self.L, self.max_order, self.oversampling
+            self.J,
+            (self.image_shape_[0], self.image_shape_[1]),
+            self.L,
+            self.max_order,
+            self.oversampling,
         )
         grid = self.scattering_.grid()
         self.cells_ = None if self.pooling is None else Cells.build(grid, self.pooling)

@@ -137,7 +137,9 @@ def train(
     key = _fingerprint(code, head, images, classes, schedule, seed)
     losses = [] if checkpoint is None else _resume(Path(checkpoint), key, head, optimizer)
     data = torch.from_numpy(images).to(device), torch.from_numpy(classes).to(device)
-    with tqdm(total=schedule.epochs, initial=len(losses), unit="epoch", disable=not progress) as bar:
+    with tqdm(
+        total=schedule.epochs, initial=len(losses), unit="epoch", disable=not progress
+    ) as bar:
         for epoch in range(len(losses), schedule.epochs):
             if max_seconds is not None and time.monotonic() - begun > max_seconds:
                 raise TrainingStopped(
@@ -222,9 +224,9 @@ def _fingerprint(
     schedule: Schedule,
     seed: int,
 ) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(images))
-    digest.update(np.ascontiguousarray(classes))
-    digest.update(np.ascontiguousarray(code.dictionary.kernel))
+    digest = hashlib.sha256(np.ascontiguousarray(images).data)
+    digest.update(np.ascontiguousarray(classes).data)
+    digest.update(np.ascontiguousarray(code.dictionary.kernel).data)
     shapes = {k: list(v.shape) for k, v in head.state_dict().items()}
     told = [asdict(schedule), seed, code.k, code.temperature, shapes]
     digest.update(json.dumps(told, sort_keys=True).encode())
@@ -241,9 +243,7 @@ def _keep(
     store.save(path, {"key": key, "losses": losses}, arrays, KIND, schema=1)
 
 
-def _resume(
-    path: Path, key: str, head: nn.Module, optimizer: torch.optim.Optimizer
-) -> list[float]:
+def _resume(path: Path, key: str, head: nn.Module, optimizer: torch.optim.Optimizer) -> list[float]:
     if not path.exists():
         return []
     header, arrays = store.load(path, KIND)

@@ -25,8 +25,8 @@ from tqdm import tqdm
 from vision.data import Images
 from vision.estimator import Array, ImageClassifier
 from vision.knn import PatchCode, PatchDictionary
-from vision.pooling import Cells
 from vision.patch_heads import Hidden, HiddenScores, LinearScores, LowRank
+from vision.pooling import Cells
 from vision.ridge_head import fit_head
 from vision.sgd import Schedule, train
 
@@ -158,8 +158,8 @@ class SimplePatch(ImageClassifier):
     def _fit_closed(self, images: Images, classes: NDArray[np.int64]) -> None:
         if self.mirror and not self.cells_.symmetric:
             raise ValueError(
-                f"pooling {self.pooling} is not symmetric under mirrors; give a number of cells, or "
-                "mirror=False"
+                f"pooling {self.pooling} is not symmetric under mirrors; give a number of "
+                "cells, or mirror=False"
             )
         n_classes = len(self.classes_)
         rank = (self.rank or n_classes - 1) if self.head == "reduced_rank" else None
@@ -171,7 +171,9 @@ class SimplePatch(ImageClassifier):
             rank,
             self.random_state,
         )
-        self.scores_ = LinearScores(self._unfold(head.weights), head.intercept)
+        self.scores_: LinearScores | HiddenScores = LinearScores(
+            self._unfold(head.weights), head.intercept
+        )
         self.penalty_, self.validation_ = head.penalty, head.validation
 
     def _train(self, images: Images, classes: NDArray[np.int64], schedule: Schedule) -> None:
@@ -260,7 +262,7 @@ class SimplePatch(ImageClassifier):
         return self.scores_.evidence(codes, self.cells_, column)
 
     def telling_patches(self, label: Any, count: int = 10) -> tuple[NDArray[np.uint8], Array]:
-        """Dictionary patches whose presence speaks most for a class.
+        """Find the dictionary patches whose presence speaks most for a class.
 
         Parameters
         ----------
@@ -281,7 +283,9 @@ class SimplePatch(ImageClassifier):
         """
         column = self.column_of(label)
         if not isinstance(self.scores_, LinearScores):
-            raise ValueError("patches have no weights of their own in a hidden layer; use `explain`")
+            raise ValueError(
+                "patches have no weights of their own in a hidden layer; use `explain`"
+            )
         near = self.scores_.weights[:, :, 0, :, column].sum((0, 1), dtype=np.float64)
         order = np.argsort(-near, kind="stable")[:count]
         return self.dictionary_.patches[order], near[order]

@@ -13,14 +13,15 @@ from vision.evidence import explain
 from vision.models import load_model, save_model
 
 QUICK = {"epochs": 15, "batch_size": 32, "learning_rate": 0.03, "milestones": (12,), "pad": 1}
+TRAINED = {"patch_size": 4, "pooling": (3, 2), "mirror": False, "schedule": QUICK}
 MODELS = {
     "hard": SimplePatch(200, 4, pooling=2),
     "soft": SimplePatch(60, 4, temperature=2.0, pooling=2, penalty=(0.01, 0.1)),
     "exact": SimplePatch(61, 4, metric="mahalanobis", mirror=False, pooling=(5, 3)),
     "rectified": SimplePatch(60, 4, code="rectified", pooling=2),
     "reduced": SimplePatch(200, 4, pooling=2, head="reduced_rank", rank=2),
-    "low rank": SimplePatch(60, 4, pooling=(3, 2), mirror=False, head="low_rank", rank=8, schedule=QUICK),
-    "hidden": SimplePatch(60, 4, pooling=(3, 2), mirror=False, head="hidden", width=20, schedule=QUICK),
+    "low rank": SimplePatch(60, head="low_rank", rank=8, **TRAINED),
+    "hidden": SimplePatch(60, head="hidden", width=20, **TRAINED),
     "scattering": ScatteringLinear(2, L=4),
     "scattering, pooled": ScatteringLinear(1, L=4, pooling=2, color="yuv", mirror=True),
     "votes": PatchVoteKNN(5, n_reference=3000),
@@ -62,7 +63,9 @@ def test_evidence_sums_to_the_score(name, fitted, fresh):
     for image in fresh.images[:3]:
         scores = model.decision_function(image[None])[0]
         for column, label in enumerate(model.classes_):
-            assert evidence_map(model, image, label).sum() == pytest.approx(scores[column], abs=1e-5)
+            assert evidence_map(model, image, label).sum() == pytest.approx(
+                scores[column], abs=1e-5
+            )
     found = explain(model, fresh.images[0])
     assert found.label == model.predict(fresh.images[:1])[0]
     assert found.pixels.shape == (14, 14)
@@ -137,7 +140,7 @@ def test_damaged_and_foreign_files(fitted, tmp_path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 255
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="not a complete|damaged"):
+    with pytest.raises(ValueError, match=r"not a complete|damaged"):
         load_model(path)
     path.write_bytes(b"\x80\x04pickle")
     with pytest.raises(ValueError, match="not a complete"):

@@ -80,7 +80,9 @@ def test_train_checks_before_it_works(files, capsys, tmp_path):
         return error
 
     assert "no folder" in fails("-o", tmp_path / "absent" / "m")
-    assert "no preset 'gpu-2k'" in fails("--model", "knn", "--preset", "gpu-2k", "-o", tmp_path / "m")
+    assert "no preset 'gpu-2k'" in fails(
+        "--model", "knn", "--preset", "gpu-2k", "-o", tmp_path / "m"
+    )
     wrong = fails("-o", tmp_path / "m", "--set", "n_patch=3")
     assert "did you mean 'n_patches'" in wrong
     assert "NAME=VALUE" in fails("-o", tmp_path / "m", "--set", "whiten")
@@ -110,7 +112,15 @@ def test_explain_draws_what_sums_to_the_score(files, capsys, tmp_path):
     result = _json(capsys, "explain", files / "m.vision", files / "steep.png", "-o", heat)
     assert result["classes"][0]["class"] == "steep"
     status = main(
-        ["explain", str(files / "m.vision"), str(files / "steep.png"), "-o", str(heat), "--class", "x"]
+        [
+            "explain",
+            str(files / "m.vision"),
+            str(files / "steep.png"),
+            "-o",
+            str(heat),
+            "--class",
+            "x",
+        ]
     )
     assert status == 2
     assert "no class 'x'" in capsys.readouterr().err
@@ -128,7 +138,9 @@ def test_dimension(files, capsys, tmp_path):
         capsys, "dimension", files / "train.npz", "--patch", "3", "--whiten",
         "--neighbors", "50", "--centers", "40", "--plot", tmp_path / "k.png",
     )  # fmt: skip
-    assert {"covariance", "levina_bickel", "patch", "whitened", "n_reference_patches"} <= set(result)
+    assert {"covariance", "levina_bickel", "patch", "whitened", "n_reference_patches"} <= set(
+        result
+    )
     assert (result["patch"], result["whitened"]) == (3, True)
     assert result["n_reference_patches"] == 150 * 144
     curve = _json(

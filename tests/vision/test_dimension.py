@@ -67,5 +67,5 @@ def test_bad_numbers_are_refused(small):
         patch_dimension(small.images, 4, n_neighbors=2)
     with pytest.raises(ValueError, match="give more images"):
         patch_dimension(small.images[:1], 4, n_neighbors=121, n_centers=5)
-    with pytest.raises(ValueError, match="equal|copies"):
+    with pytest.raises(ValueError, match="copies"):
         patch_dimension(np.full((9, 9, 9, 1), 3, np.uint8), 4, n_neighbors=5, n_centers=5)

@@ -16,7 +16,10 @@ def all_patches(images, P):
     n, H, W, _ = images.shape
     return np.array(
         [
-            [[images[i, y : y + P, x : x + P].ravel() for x in range(W - P + 1)] for y in range(H - P + 1)]
+            [
+                [images[i, y : y + P, x : x + P].ravel() for x in range(W - P + 1)]
+                for y in range(H - P + 1)
+            ]
             for i in range(n)
         ]
     )

@@ -26,8 +26,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thiry_calc.linear.files import write_atomically
 from thiry_calc.linear import TSQR, ridge
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.structures import read_structures
 from training.benchmarks.peer_data import timed_structure
 from training.benchmarks.potential_speed import time_of_model

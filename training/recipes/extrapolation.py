@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
-from thiry_calc.linear.files import write_atomically
 from thiry_calc.linear import error_table
+from thiry_calc.linear.files import write_atomically
 from training.defect_rows import DefectRows, defect_rows
 from training.executors import make_executor
 from training.recipes.fe_am04_parts import ALL, MODELS, columns_of, predicted

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from thiry_calc.calculator import ThiryCalculator
 from thiry_calc.defects import STANDARD, build
-from thiry_calc.linear.files import write_atomically
 from thiry_calc.linear.errors import ErrorTable
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.potential import Potential
 from training.assemble import Sigma
 from training.evaluate import Evaluation

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from thiry_calc.linear.files import write_atomically
 from thiry_calc.linear import error_table
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.potential import Potential
 from training.crystal_properties import crystal_properties
 from training.defect_rows import DefectRows

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from thiry_calc.linear.files import write_atomically
 from thiry_calc.linear import TSQR, LinearModel
+from thiry_calc.linear.files import write_atomically
 from training.defect_rows import defect_rows, repeats
 from training.executors import make_executor
 from training.joint import Fold, choose_times, joint_statistics

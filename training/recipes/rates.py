@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from thiry_calc import ThiryCalculator
 from thiry_calc.defects import supercell
-from thiry_calc.linear.files import write_atomically
 from thiry_calc.hessian import get_hessian
+from thiry_calc.linear.files import write_atomically
 from thiry_calc.migration import elastic_band
 from thiry_calc.relax import relax
 from thiry_calc.saddles import attempt_frequency, lowest_modes, to_saddle

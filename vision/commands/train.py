@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.data}: {data}; SHA-256 {data.sha256}", file=sys.stderr)
     rest, held = split(data, args.held_out) if args.held_out else (data, None)
     start = time.perf_counter()
+    assert rest.labels is not None  # labelled=True
     model.fit(rest.images, rest.labels)
     seconds = time.perf_counter() - start
     info = _information(args, data, len(rest), seconds)
