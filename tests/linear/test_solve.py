@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from thiry_calc.linear import TSQR, Gram, reduced_rank, ridge, ridge_path
+from thiry_calc.linear import TSQR, Gram, normal, reduced_rank, ridge, ridge_of_rows, ridge_path
 
 
 def problem(n=120, k=9, seed=0, targets=1):
@@ -177,3 +177,22 @@ def test_products_in_single_precision():
     np.testing.assert_array_equal(exact.gram, whole.T @ whole)
     with pytest.raises(ValueError, match="float64 or float32"):
         Gram(9, dtype=np.float16)
+
+
+def test_large_systems_are_solved_in_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 23)), rng.normal(size=(60, 3))
+    expected = np.linalg.solve(X.T @ X + np.eye(23), X.T @ y)
+    for block in (1, 4, 22, 23, 100):
+        monkeypatch.setattr(normal, "_BLOCK", block)
+        model = ridge(Gram(23, 3).update(X, y), 1.0, covariance=False)
+        np.testing.assert_allclose(model.coefficients, expected, rtol=1e-10)
+        dual = ridge_of_rows(X, y, 1.0)
+        np.testing.assert_allclose(dual, expected, rtol=1e-9)
+    few = ridge_of_rows(X[:9], y[:9], 0.5, rank=2)
+    full = ridge_of_rows(X[:9], y[:9], 0.5)
+    assert np.linalg.matrix_rank(few) == 2
+    right = np.linalg.svd(np.vstack([X[:9] @ full, np.sqrt(0.5) * full]))[2][:2]
+    np.testing.assert_allclose(few, full @ right.T @ right, atol=1e-12)
+    with pytest.raises(ValueError, match="rank 4"):
+        ridge_of_rows(X, y, 1.0, rank=4)

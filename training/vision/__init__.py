@@ -1,0 +1,1 @@
+"""Recipes of `vision`: the published studies, each number beside ours; see `study`."""
