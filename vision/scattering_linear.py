@@ -3,8 +3,8 @@
     F_c(x) = Σ_u Σ_p w_c(u, p) S_p x(u) + b_c
 
 S_p x(u) the scattering coefficients (`scattering`) of the path p, channels included, at the place
-u, averaged over cells where `pooling` asks for it. The head is closed form (`ridge_head`): Bruna
-and Mallat (IEEE TPAMI 35, 1872 (2013)) with least squares instead of affine spaces.
+u, averaged over cells where `pooling` asks for it. The head is convex (`linear_head`): Bruna
+and Mallat (IEEE TPAMI 35, 1872 (2013)), with logistic loss or least squares.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from vision.data import Images
 from vision.estimator import Array, ImageClassifier
+from vision.linear_head import fit_head
 from vision.pooling import Cells
-from vision.ridge_head import fit_head
 from vision.scattering import Scattering2D
 
 __all__ = ["ScatteringLinear"]
@@ -44,8 +44,10 @@ class ScatteringLinear(ImageClassifier):
         Cells of places (`pooling`) over which coefficients are averaged; none by default.
     mirror : bool
         Fit to the mirror images too, left to right.
+    loss : {"logistic", "squares"}
+        Of the scores (`linear_head`).
     penalty : float, or sequence of float
-        p (`ridge_head`); of several the best on a tenth of the images.
+        p (`linear_head`); of several the best on a tenth of the images.
     rank : int, optional
         Of the weights; full by default.
     random_state : int
@@ -70,7 +72,8 @@ class ScatteringLinear(ImageClassifier):
         color: str = "rgb",
         pooling: int | tuple[int, int] | None = None,
         mirror: bool = False,
-        penalty: float | Sequence[float] = (1e-4, 1e-3, 1e-2),
+        loss: str = "logistic",
+        penalty: float | Sequence[float] = 1e-2,
         rank: int | None = None,
         random_state: int = 0,
         verbose: bool = False,
@@ -82,6 +85,7 @@ class ScatteringLinear(ImageClassifier):
         self.color = color
         self.pooling = pooling
         self.mirror = mirror
+        self.loss = loss
         self.penalty = penalty
         self.rank = rank
         self.random_state = random_state
@@ -98,6 +102,7 @@ class ScatteringLinear(ImageClassifier):
             self.rank,
             self.random_state,
             copies,
+            self.loss,
         )
         grid = self.cells_.starts.shape[1:] * 2 if self.cells_ else self.scattering_.grid()
         self.weights_ = head.weights.reshape(*grid, -1, len(self.classes_))

@@ -5,7 +5,8 @@
 with the codes of `knn` averaged over cells of the image (Thiry, Arbel, Belilovsky and Oyallon,
 ICLR 2021). Heads:
 
-    "ridge", "reduced_rank"   closed form, in minutes on a CPU (`ridge_head`)
+    "ridge", "reduced_rank"   closed form, in minutes on a CPU (`linear_head`)
+    "logistic"                logistic loss of the same features, convex too
     "low_rank", "hidden"      the published ones, by stochastic gradient descent (`sgd`), on a GPU
 
 A dictionary closed under left-right mirrors makes the code of a mirrored image a permutation of
@@ -25,14 +26,14 @@ from tqdm import tqdm
 from vision.data import Images
 from vision.estimator import Array, ImageClassifier
 from vision.knn import PatchCode, PatchDictionary
+from vision.linear_head import fit_head
 from vision.patch_heads import Hidden, HiddenScores, LinearScores, LowRank
 from vision.pooling import Cells
-from vision.ridge_head import fit_head
 from vision.sgd import Schedule, train
 
 __all__ = ["SimplePatch"]
 
-HEADS = ("ridge", "reduced_rank", "low_rank", "hidden")
+HEADS = ("ridge", "reduced_rank", "logistic", "low_rank", "hidden")
 _BLOCK_BYTES = 2**28  # of the features of a block
 
 
@@ -60,9 +61,9 @@ class SimplePatch(ImageClassifier):
         Close the dictionary under left-right mirrors, and treat both alike.
     pooling : int, or (size, stride)
         Cells: see `pooling`.
-    head : {"ridge", "reduced_rank", "low_rank", "hidden"}
+    head : {"ridge", "reduced_rank", "logistic", "low_rank", "hidden"}
     penalty : float, or sequence of float
-        p of the closed-form heads (`ridge_head`); of several the best on a tenth of the images.
+        p of the convex heads (`linear_head`); of several the best on a tenth of the images.
     rank : int, optional
         Of "reduced_rank" (by default one less than the classes) and "low_rank" (128).
     width : int
@@ -150,7 +151,7 @@ class SimplePatch(ImageClassifier):
         )
         self._prepare()
         self.penalty_, self.validation_ = float("nan"), dict[float, float]()
-        if self.head in ("ridge", "reduced_rank"):
+        if self.head in ("ridge", "reduced_rank", "logistic"):
             self._fit_closed(images, classes)
         else:
             self._train(images, classes, schedule)
@@ -170,6 +171,7 @@ class SimplePatch(ImageClassifier):
             self.penalty,
             rank,
             self.random_state,
+            loss="logistic" if self.head == "logistic" else "squares",
         )
         self.scores_: LinearScores | HiddenScores = LinearScores(
             self._unfold(head.weights), head.intercept

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from thiry_calc.linear import TSQR, Gram, normal, reduced_rank, ridge, ridge_of_rows, ridge_path
+from thiry_calc.linear import TSQR, Gram, definite, reduced_rank, ridge, ridge_of_rows, ridge_path
 
 
 def problem(n=120, k=9, seed=0, targets=1):
@@ -184,7 +184,7 @@ def test_large_systems_are_solved_in_blocks(monkeypatch):
     X, y = rng.normal(size=(60, 23)), rng.normal(size=(60, 3))
     expected = np.linalg.solve(X.T @ X + np.eye(23), X.T @ y)
     for block in (1, 4, 22, 23, 100):
-        monkeypatch.setattr(normal, "_BLOCK", block)
+        monkeypatch.setattr(definite, "_BLOCK", block)
         model = ridge(Gram(23, 3).update(X, y), 1.0, covariance=False)
         np.testing.assert_allclose(model.coefficients, expected, rtol=1e-10)
         dual = ridge_of_rows(X, y, 1.0)

@@ -19,11 +19,14 @@ MODELS = {
     "soft": SimplePatch(60, 4, temperature=2.0, pooling=2, penalty=(0.01, 0.1)),
     "exact": SimplePatch(61, 4, metric="mahalanobis", mirror=False, pooling=(5, 3)),
     "rectified": SimplePatch(60, 4, code="rectified", pooling=2),
+    "logistic": SimplePatch(200, 4, pooling=2, head="logistic"),
     "reduced": SimplePatch(200, 4, pooling=2, head="reduced_rank", rank=2),
     "low rank": SimplePatch(60, head="low_rank", rank=8, **TRAINED),
     "hidden": SimplePatch(60, head="hidden", width=20, **TRAINED),
     "scattering": ScatteringLinear(2, L=4),
-    "scattering, pooled": ScatteringLinear(1, L=4, pooling=2, color="yuv", mirror=True),
+    "scattering, pooled": ScatteringLinear(
+        1, L=4, pooling=2, color="yuv", mirror=True, loss="squares", penalty=(1e-3, 1e-2)
+    ),
     "votes": PatchVoteKNN(5, n_reference=3000),
     "images": ImageKNN(3),
     "raw images": ImageKNN(3, normalize=False),

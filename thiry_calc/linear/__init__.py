@@ -7,6 +7,7 @@ scikit-learn, is imported on first use.
 from typing import TYPE_CHECKING, Any
 
 from thiry_calc.linear.bayes import evidence
+from thiry_calc.linear.logistic import logistic
 from thiry_calc.linear.model import LinearModel
 from thiry_calc.linear.normal import ridge_of_rows
 from thiry_calc.linear.solve import reduced_rank, ridge, ridge_path
@@ -28,6 +29,7 @@ __all__ = [
     "evidence",
     "learning_curve",
     "load",
+    "logistic",
     "merge",
     "reduced_rank",
     "ridge",

@@ -1,27 +1,26 @@
 """Fits by normal equations, of a `Gram` or of few rows: for wide features, definite penalties.
 
-``(XᵀX + Λ) w = Xᵀy`` by one Cholesky factorisation, K³/3 operations in the memory of one more
-(K, K) matrix, in blocks (OpenBLAS 0.3 crashes in ``potrf`` of 16,384 columns and more), columns scaled to norm one first (Higham, Accuracy and Stability of Numerical
-Algorithms (2002), section 10.1). For vectors w that solve them
+``(XᵀX + Λ) w = Xᵀy`` by one Cholesky factorisation (`definite`), K³/3 operations in the memory of
+one more (K, K) matrix, columns scaled to norm one first (Higham, Accuracy and Stability of
+Numerical Algorithms (2002), section 10.1). For vectors w that solve them
 
     Q = |y|² − wᵀXᵀy,        [X; Λ^½] w has the products wᵀ(XᵀX + Λ) w = wᵀXᵀy
 
 so that neither noise nor reduced rank needs the factor of X. With fewer rows than features the
 dual form ``w = Xᵀ (XXᵀ + λ)⁻¹ y`` is the cheaper one (Saunders, Gammerman and Vovk, ICML 1998).
-Checked against the fits of `solve`
-by orthogonal factorisation, to 1e-9.
+Checked against the fits of `solve` by orthogonal factorisation, to 1e-9.
 """
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
+from scipy.linalg import LinAlgError, eigh
 
+from thiry_calc.linear.definite import factorize_definite, solve_lower
 from thiry_calc.linear.statistics import Gram
 
 Array = NDArray[np.float64]
-_BLOCK = 2048
 _COLLINEAR = (
     "the features are collinear and the penalty too small to tell them apart; give a larger penalty"
 )
@@ -55,30 +54,13 @@ def solve_normal(stats: Gram, lam: Array) -> Array:
 
 
 def _solve_definite(matrix: Array, right: Array) -> Array:
-    """Solve a symmetric definite system of any size, overwriting its lower triangle."""
-    blocks = [slice(i, min(i + _BLOCK, len(matrix))) for i in range(0, len(matrix), _BLOCK)]
-    solution = np.array(right)
-    for b in blocks:
-        below = slice(b.stop, None)
-        try:
-            corner = cholesky(matrix[b, b], lower=True, check_finite=False)
-        except LinAlgError as error:
-            raise ValueError(_COLLINEAR) from error
-        matrix[b, b] = corner
-        panel = solve_triangular(corner, matrix[below, b].T, lower=True, check_finite=False).T
-        matrix[below, b] = panel
-        for c in blocks:
-            if c.start >= b.stop:
-                mine = panel[c.start - b.stop :]
-                matrix[c.start :, c] -= mine @ mine[: c.stop - c.start].T
-        solution[b] = solve_triangular(corner, solution[b], lower=True, check_finite=False)
-        solution[below] -= panel @ solution[b]
-    for b in reversed(blocks):
-        solution[b] -= matrix[b.stop :, b].T @ solution[b.stop :]
-        solution[b] = solve_triangular(
-            matrix[b, b], solution[b], lower=True, trans="T", check_finite=False
-        )
-    return solution
+    """Solve a symmetric definite system, overwriting its matrix."""
+    try:
+        factorize_definite(matrix)
+    except LinAlgError as error:
+        raise ValueError(_COLLINEAR) from error
+    inner = solve_lower(matrix, right)
+    return np.asarray(solve_lower(matrix, inner, transposed=True), dtype=np.float64)
 
 
 def ridge_of_rows(

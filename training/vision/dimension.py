@@ -41,7 +41,8 @@ def main() -> None:
             one = found[key]
             kind = "whitened" if whiten else "raw"
             theirs = DIMENSION[whiten].get(patch, float("nan"))
-            print(f"| {patch} | {kind} | {one['levina_bickel']:.1f} | {theirs} | {one['covariance']} |")
+            ours, held = f"{one['levina_bickel']:.1f}", one["covariance"]
+            print(f"| {patch} | {kind} | {ours} | {theirs} | {held} |", flush=True)
     every = [
         PatchDimension(**{**d, "by_neighbors": {int(k): v for k, v in d["by_neighbors"].items()}})
         for d in found.values()

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from thiry_calc.linear.files import write_atomically
 from training.vision import published
 from vision.data import ImageSet, load_images, split
@@ -65,7 +67,7 @@ def studies(n_patches: int, device: str, seed: int) -> dict[str, Study]:
     -------
     dict of str to Study
     """
-    base = {"n_patches": n_patches, "random_state": seed, "verbose": True}
+    base: dict[str, Any] = {"n_patches": n_patches, "random_state": seed, "verbose": True}
     fractions = {k / 2048: accuracy for k, accuracy in published.NEIGHBORS.items()}
     small = {n: a for n, a in published.N_PATCHES.items() if n <= 4096}
     trained = {
@@ -123,7 +125,7 @@ def run(study: Study, train: ImageSet, held: ImageSet, results: Path) -> dict[st
         if {k: found.get(value, {}).get(k) for k in asked} == asked:
             continue
         start = time.perf_counter()
-        model.fit(train.images, train.labels if train.labels is not None else ())
+        model.fit(train.images, np.asarray(train.labels))
         seconds = time.perf_counter() - start
         accuracy = 100 * model.score(held.images, held.labels)
         found[value] = {"accuracy": accuracy, "fit_seconds": round(seconds, 1), **asked}

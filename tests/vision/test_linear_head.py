@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 
-from vision.ridge_head import fit_head
+from vision.linear_head import fit_head
 
 
 def problem(n, K=30, T=4, seed=0):
@@ -70,6 +70,21 @@ def test_copies_of_an_image_are_held_out_together():
     fitted, held = seen[:2]
     assert len(held) == 10
     assert not fitted & held
+
+
+def test_logistic_loss_is_that_of_scikit_learn():
+    X, classes = problem(200)
+    head = fit_head(blocks_of(X), classes, 4, 0.01, loss="logistic")
+    scale = np.maximum(X[:40].std(0), 0.1 * np.median(X[:40].std(0)))
+    theirs = LogisticRegression(C=1 / (0.01 * 200), tol=1e-8, max_iter=5000).fit(X / scale, classes)
+    expected = theirs.decision_function(X / scale)
+    found = head(X)
+    found -= found.mean(1, keepdims=True)
+    np.testing.assert_allclose(found, expected - expected.mean(1, keepdims=True), atol=2e-2)
+    with pytest.raises(ValueError, match="squares"):
+        fit_head(blocks_of(X), classes, 4, 0.01, loss="hinge")
+    with pytest.raises(ValueError, match="least squares only"):
+        fit_head(blocks_of(X), classes, 4, 0.01, rank=2, loss="logistic")
 
 
 def test_constant_features_do_no_harm():

@@ -1,8 +1,10 @@
-"""Linear class scores by ridge regression, from features that come in blocks.
+"""Linear class scores by closed form or logistic loss, from features that come in blocks.
 
-For classes c, ``F_c(x) = φ(x)·w_c + b_c`` is fitted to 1 for images of the class and 0 for others
-by `thiry_calc.linear`. Features are standardised by the mean and deviation of the first block, so
-that one penalty, per image and in units of the feature's variance, serves them all:
+For classes c, ``F_c(x) = φ(x)·w_c + b_c`` is fitted by `thiry_calc.linear`: to 1 for images of the
+class and 0 for others (loss "squares"), or by multinomial logistic regression ("logistic", a dozen
+times as many operations on rows that are all kept). Features are standardised by the mean and
+deviation of the first block, so that one penalty, per image and in units of the feature's
+variance, serves them all:
 
     Q = Σ_i |F(x_i) − y_i|² + n p Σ_k s_k² |w_k|²
 
@@ -13,13 +15,16 @@ gives ``W = W1 W2``, the thesis's bottleneck (`thiry_calc.linear.reduced_rank`).
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thiry_calc.linear import Gram, reduced_rank, ridge, ridge_of_rows
+from thiry_calc.linear import Gram, logistic, reduced_rank, ridge, ridge_of_rows
 
-__all__ = ["LinearHead", "fit_head"]
+__all__ = ["LOSSES", "LinearHead", "fit_head"]
+
+LOSSES = ("squares", "logistic")
 
 Features = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -58,6 +63,7 @@ def fit_head(
     rank: int | None = None,
     seed: int = 0,
     copies: int = 1,
+    loss: str = "squares",
 ) -> LinearHead:
     """Fit scores to classes.
 
@@ -77,6 +83,7 @@ def fit_head(
         Of the choice of the images held out.
     copies : int
         Rows i, i + N/copies, ... are of one image, and are held out together.
+    loss : {"squares", "logistic"}
 
     Returns
     -------
@@ -85,8 +92,13 @@ def fit_head(
     Raises
     ------
     ValueError
-        Penalties that are not positive; a rank out of range.
+        Penalties that are not positive; a rank out of range, or of a logistic fit; an unknown
+        loss.
     """
+    if loss not in LOSSES:
+        raise ValueError(f"loss {loss!r} given; expected one of {', '.join(LOSSES)}")
+    if loss == "logistic" and rank is not None:
+        raise ValueError("a rank is for least squares only; give loss='squares', or no rank")
     factors = [float(p) for p in np.atleast_1d(np.asarray(penalty, dtype=float))]
     if not factors or not all(np.isfinite(p) and p > 0 for p in factors):
         raise ValueError(f"penalty {penalty} given; expected a number above 0, or several")
@@ -97,7 +109,10 @@ def fit_head(
         if len(factors) > 1
         else (np.arange(0), np.arange(len(classes)))
     )
-    system = _System.collect(blocks, rest, classes, n_classes)
+    stream = blocks(rest)
+    first = next(stream)
+    system = _System(first, classes[rest], n_classes, len(classes), loss)
+    system.add(chain([first], stream), classes[rest])
     scores: dict[float, float] = {}
     if len(held):
         held_features = list(blocks(held))
@@ -121,65 +136,64 @@ def _held_out(n_rows: int, copies: int, seed: int) -> tuple[NDArray[np.intp], ND
 
 
 class _System:
-    """The least-squares problem, as products of columns or as rows."""
+    """The problem, as products of columns or as rows."""
 
-    def __init__(self, first: Features, classes: NDArray[np.int64], n_classes: int) -> None:
+    def __init__(
+        self, first: Features, classes: NDArray[np.int64], n_classes: int, n_rows: int, loss: str
+    ) -> None:
         self.shift = first.mean(0)
         deviation = first.std(0)
         # a feature that hardly varies in the first block must not be blown up by it
         floor = 0.1 * np.median(deviation) if (deviation > 0).any() else 1.0
         self.scale = np.maximum(deviation, max(float(floor), 1e-6)).astype(np.float32)
-        self.n_classes = n_classes
+        self.n_classes, self.loss, K = n_classes, loss, first.shape[1]
         self.frequency = np.bincount(classes, minlength=n_classes) / len(classes)
-        K, n_rows = first.shape[1], len(classes)
-        self.gram = Gram(K + 1, n_classes, dtype=np.float32) if n_rows > K else None
-        self.rows: list[tuple[Features, Array]] = []
-
-    @classmethod
-    def collect(
-        cls, blocks: Blocks, rows: NDArray[np.intp], classes: NDArray[np.int64], n_classes: int
-    ) -> "_System":
-        """Take in all rows."""
-        stream = blocks(rows)
-        first = next(stream)
-        system = cls(first, classes[rows], n_classes)
-        system.add(iter([first]), classes[rows])
-        system.add(stream, classes[rows[len(first) :]])
-        return system
+        keep = loss == "logistic" or len(classes) <= K
+        self.gram = None if keep else Gram(K + 1, n_classes, dtype=np.float32)
+        self.rows = np.empty((n_rows if keep else 0, K), np.float32)
+        self.classes = np.empty(n_rows, np.int64)
+        self.seen = 0
 
     def add(self, stream: Iterator[Features], classes: NDArray[np.int64]) -> None:
-        """Add the features of some images."""
-        start = 0
+        """Add the features of some images, in blocks."""
+        first = self.seen
         for block in stream:
-            mine = classes[start : start + len(block)]
-            start += len(block)
-            scaled = np.empty((len(block), block.shape[1] + 1), np.float32)
-            np.subtract(block, self.shift, out=scaled[:, :-1])
-            scaled[:, :-1] /= self.scale
-            scaled[:, -1] = 1
-            targets = np.eye(self.n_classes)[mine] - self.frequency
+            stop = self.seen + len(block)
+            mine = classes[self.seen - first : stop - first]
+            self.classes[self.seen : stop] = mine
             if self.gram is None:
-                self.rows.append((scaled[:, :-1], targets))
+                self._scale(block, self.rows[self.seen : stop])
             else:
-                self.gram.update(scaled, targets)
+                scaled = np.ones((len(block), block.shape[1] + 1), np.float32)
+                self._scale(block, scaled[:, :-1])
+                self.gram.update(scaled, np.eye(self.n_classes)[mine] - self.frequency)
+            self.seen = stop
+
+    def _scale(self, block: Features, out: Features) -> None:
+        np.subtract(block, self.shift, out=out)
+        out /= self.scale
 
     def solve(self, p: float, rank: int | None) -> LinearHead:
         """Fit with one penalty."""
-        w, constant = self._few(p, rank) if self.gram is None else self._many(self.gram, p, rank)
+        if self.gram is not None:
+            w, constant = self._by_products(self.gram, p, rank)
+        elif self.loss == "logistic":
+            mine = self.classes[: self.seen]
+            w, constant = logistic(self.rows[: self.seen], mine, self.n_classes, p)
+        else:
+            w, constant = self._by_rows(p, rank)
         weights = w / self.scale[:, None]
-        intercept = constant + self.frequency - self.shift @ weights
-        return LinearHead(weights.astype(np.float32), intercept, p, {})
+        return LinearHead(weights.astype(np.float32), constant - self.shift @ weights, p, {})
 
-    def _many(self, gram: Gram, p: float, rank: int | None) -> tuple[Array, Array]:
+    def _by_products(self, gram: Gram, p: float, rank: int | None) -> tuple[Array, Array]:
         lam = np.full(gram.n_features, p * gram.n)
         lam[-1] = 0.0
         fit = ridge(gram, lam, covariance=False) if rank is None else reduced_rank(gram, rank, lam)
         w = fit.coefficients.reshape(gram.n_features, -1)
-        return w[:-1], w[-1]
+        return w[:-1], w[-1] + self.frequency
 
-    def _few(self, p: float, rank: int | None) -> tuple[Array, Array]:
-        X = np.concatenate([x for x, _ in self.rows])
-        y = np.concatenate([t for _, t in self.rows])
+    def _by_rows(self, p: float, rank: int | None) -> tuple[Array, Array]:
+        X, y = self.rows[: self.seen], np.eye(self.n_classes)[self.classes[: self.seen]]
         mean, level = X.mean(0, dtype=np.float64), y.mean(0)
         w = ridge_of_rows(X - mean.astype(np.float32), y - level, p * len(X), rank)
         return w, level - mean @ w
