@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from vision.data import as_images
 from vision.nearest import nearest
 from vision.patches import Whitening, draw_patches, patch_blocks
 
@@ -118,7 +119,7 @@ def patch_dimension(
 
     Parameters
     ----------
-    images : (N, H, W, C) uint8 array
+    images : (N, H, W) or (N, H, W, C) uint8 array
     patch : int
         P.
     whiten : bool
@@ -145,6 +146,7 @@ def patch_dimension(
         raise ValueError(
             f"{n_neighbors} neighbors and {n_centers} centers given; expected at least 3 and 1"
         )
+    images = as_images(images)
     centers, _ = draw_patches(images, patch, n_centers, np.random.default_rng(seed))
     side = [size - patch + 1 for size in images.shape[1:3]]
     n_patches = len(images) * side[0] * side[1]
