@@ -48,6 +48,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def _scores(self, images: Images) -> Array:
         """Scores (n, T) of a batch."""
 
+    def _evidence(self, images: Images, column: int) -> Array:
+        """Evidence (h, w) of the places of one image (1, H, W, C)."""
+        raise ValueError(
+            f"{type(self).__name__} compares whole images, so it has no evidence of patches; "
+            "use SimplePatch, ScatteringLinear or PatchVoteKNN"
+        )
+
     def window(self) -> tuple[int, int, tuple[int, int]]:
         """Size, step and first row and column of the patches of an evidence map, in pixels."""
         raise ValueError(f"{type(self).__name__} compares whole images, not patches")
@@ -131,6 +138,28 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             known = ", ".join(str(c) for c in self.classes_[:20])
             raise ValueError(f"class {label!r} is not known; expected one of {known}")
         return int(found[0])
+
+    def evidence_map(self, image: ArrayLike, label: Any) -> Array:
+        """Evidence of each patch of an image for a class.
+
+        Parameters
+        ----------
+        image : (H, W) or (H, W, C) uint8 array
+        label : one of `classes_`
+
+        Returns
+        -------
+        (h, w) array
+            Sums to the class score: `window` says where the places are, and all share the
+            intercept.
+
+        Raises
+        ------
+        ValueError
+            A model that does not look at patches, an unknown label, another shape of image.
+        """
+        column = self.column_of(label)
+        return self._evidence(self.check_images(np.asarray(image)[None]), column)
 
     def decision_function(self, X: ArrayLike, progress: bool = False) -> Array:
         """Class scores.

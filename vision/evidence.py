@@ -60,13 +60,7 @@ def evidence_map(model: ImageClassifier, image: ArrayLike, label: Any) -> Array:
     ValueError
         For a model that does not look at patches; an unknown label; another shape of image.
     """
-    method = getattr(model, "evidence_map", None)
-    if method is None:
-        raise ValueError(
-            f"{type(model).__name__} compares whole images, so it has no evidence of patches; "
-            "use SimplePatch, ScatteringLinear or PatchVoteKNN"
-        )
-    return np.asarray(method(image, label))
+    return model.evidence_map(image, label)
 
 
 def explain(model: ImageClassifier, image: ArrayLike, label: Any = None) -> Evidence:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.data import Images
@@ -165,21 +165,8 @@ class PatchVoteKNN(ImageClassifier):
         """Size, step and origin of patches."""
         return self.patch_size, self.stride, (0, 0)
 
-    def evidence_map(self, image: ArrayLike, label: Any) -> Array:
-        """Share of each patch in the score of a class: (h, w), summing to it.
-
-        Parameters
-        ----------
-        image : (H, W) or (H, W, C) uint8 array
-        label : one of `classes_`
-
-        Returns
-        -------
-        (h, w) array
-            One patch every `stride` pixels.
-        """
-        column = self.column_of(label)
-        votes = self._patch_votes(self.check_images(np.asarray(image)[None]))[0, :, :, column]
+    def _evidence(self, images: Images, column: int) -> Array:
+        votes = self._patch_votes(images)[0, :, :, column]
         return np.asarray(votes / votes.size)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -168,26 +168,8 @@ class ScatteringLinear(ImageClassifier):
         step = 2 ** (self.J - self.oversampling)
         return 2**self.J, step, (rows - half, columns - half)
 
-    def evidence_map(self, image: ArrayLike, label: Any) -> Array:
-        """Evidence of each place for a class; sums to the class score.
-
-        Parameters
-        ----------
-        image : (H, W) or (H, W, C) uint8 array
-        label : one of `classes_`
-
-        Returns
-        -------
-        (h, w) array
-            One place every 2^(J − oversampling) pixels; the intercept is shared by all.
-
-        Raises
-        ------
-        ValueError
-            An unknown label, or an image of another shape.
-        """
-        column = self.column_of(label)
-        maps = self._maps(self.check_images(np.asarray(image)[None]))[0]
+    def _evidence(self, images: Images, column: int) -> Array:
+        maps = self._maps(images)[0]
         weights = torch.from_numpy(np.ascontiguousarray(self.weights_[..., column]))
         weights = weights if self.cells_ is None else self.cells_.spread(weights)
         parts = (maps * weights).sum(-1, dtype=torch.float64)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from vision.data import Images
@@ -240,27 +240,8 @@ class SimplePatch(ImageClassifier):
         """Size, step and origin of the places of an evidence map, in pixels."""
         return *self.scores_.window(self.dictionary_.patch, self.cells_), (0, 0)
 
-    def evidence_map(self, image: ArrayLike, label: Any) -> Array:
-        """Evidence of each patch for a class; sums to the class score.
-
-        Parameters
-        ----------
-        image : (H, W) or (H, W, C) uint8 array
-        label : one of `classes_`
-
-        Returns
-        -------
-        (h, w) array
-            For the patch whose first pixel is there (of a hidden layer: for the place of its
-            units, see `window`); the intercept is shared by all.
-
-        Raises
-        ------
-        ValueError
-            An unknown label, or an image of another shape.
-        """
-        column = self.column_of(label)
-        codes = self.code_(torch.from_numpy(self.check_images(np.asarray(image)[None])))[0]
+    def _evidence(self, images: Images, column: int) -> Array:
+        codes = self.code_(torch.from_numpy(images))[0]
         return self.scores_.evidence(codes, self.cells_, column)
 
     def telling_patches(self, label: Any, count: int = 10) -> tuple[NDArray[np.uint8], Array]:
