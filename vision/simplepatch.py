@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from vision.code_cache import cached_codes, code_key
 from vision.data import Images
 from vision.estimator import Array, ImageClassifier
 from vision.knn import PatchCode, PatchDictionary
@@ -76,6 +77,8 @@ class SimplePatch(ImageClassifier):
         File from which training of a head resumes.
     max_seconds : float, optional
         Wall time after which training stops at a checkpoint (`sgd.TrainingStopped`).
+    cache : path, optional
+        Folder in which pooled codes are kept, rounded to bytes (`code_cache`), for convex heads.
     random_state : int
         Seed of every random choice.
     verbose : bool
@@ -111,6 +114,7 @@ class SimplePatch(ImageClassifier):
         device: str = "cpu",
         checkpoint: str | Path | None = None,
         max_seconds: float | None = None,
+        cache: str | Path | None = None,
         random_state: int = 0,
         verbose: bool = False,
     ) -> None:
@@ -132,6 +136,7 @@ class SimplePatch(ImageClassifier):
         self.device = device
         self.checkpoint = checkpoint
         self.max_seconds = max_seconds
+        self.cache = cache
         self.random_state = random_state
         self.verbose = verbose
 
@@ -208,14 +213,29 @@ class SimplePatch(ImageClassifier):
 
     def _features(self, images: Images, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
         """Pooled codes of images, folded where mirrored, in blocks."""
-        each = self.cells_.side**2 * 2 * self.dictionary_.size * 4
-        step = max(16, _BLOCK_BYTES // each)
+        g, N = self.cells_.side, self.dictionary_.size
+        step = max(16, _BLOCK_BYTES // (g * g * 2 * N * 4))
+        kept = None if self.cache is None else self._kept(images, (len(images), g, g, 2, N))
         with tqdm(total=len(rows), unit="image", disable=not self.verbose, desc="encode") as bar:
             for start in range(0, len(rows), step):
                 mine = rows[start : start + step]
-                pooled = self.code_.pooled(torch.from_numpy(images[mine]), self.cells_).numpy()
+                if kept is None:
+                    pooled = self._pooled(images[mine])
+                else:
+                    pooled = kept[mine].astype(np.float32) / np.float32(255)
                 yield self._fold(pooled).reshape(len(mine), -1)
                 bar.update(len(mine))
+
+    def _pooled(self, images: Images) -> NDArray[np.float32]:
+        return self.code_.pooled(torch.from_numpy(images), self.cells_).numpy()
+
+    def _kept(self, images: Images, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        if self.cache is None or self.code != "knn":
+            raise ValueError("only codes between 0 and 1 are cached; give cache=None")
+        key = code_key(images, self.code_, self.cells_)
+        return cached_codes(
+            self.cache, key, shape, lambda block: self._pooled(images[block]), self.verbose
+        )
 
     def _fold(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
         """Add to each code that of its mirror image: (n, g, g, 2, N) to (n, g, g, 2, N/2)."""
