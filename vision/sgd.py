@@ -127,10 +127,12 @@ def train(
     TrainingStopped
         When time was over before the last epoch.
     ValueError
-        A checkpoint of other images, parameters or code; wall time without a checkpoint.
+        A device that torch lacks; a checkpoint of other images, parameters or code; wall time
+        without a checkpoint.
     """
     if max_seconds is not None and checkpoint is None:
         raise ValueError("max_seconds given without a checkpoint; name a file to resume from")
+    _check_device(device)
     begun = time.monotonic()
     code, head = code.to(device), head.to(device)
     optimizer = torch.optim.SGD(head.parameters(), schedule.learning_rate, schedule.momentum)
@@ -157,6 +159,17 @@ def train(
             bar.set_postfix(loss=f"{losses[-1]:.4f}")
     head.eval()
     return losses
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device {device!r} cannot be used ({reason}); give device='cpu', or "
+            "install torch for it"
+        ) from error
 
 
 def _epoch(

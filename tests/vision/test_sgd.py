@@ -43,6 +43,12 @@ def test_wall_time_needs_a_checkpoint(small):
         SimplePatch(**OPTIONS, head="low_rank", max_seconds=1.0).fit(small.images, small.labels)
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_devices_that_are_not_there(device, small):
+    with pytest.raises(ValueError, match="give device='cpu'"):
+        SimplePatch(**OPTIONS, head="low_rank", device=device).fit(small.images, small.labels)
+
+
 def test_mixed_precision_is_nearly_single(small):
     scores = []
     for mixed in (False, True):
