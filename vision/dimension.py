@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -155,7 +156,8 @@ def patch_dimension(
     basis = Whitening.fit(images, patch, regularization, whiten=whiten)
     queries = basis(torch.from_numpy(centers.reshape(n_centers, -1)).float() / 255)
     # a centre is among the patches, at distance zero, and so are its exact copies
-    squared, _ = nearest(queries, _whitened(images, patch, basis, progress), n_neighbors + 1)
+    _, index = nearest(queries, _whitened(images, patch, basis, progress), n_neighbors + 1)
+    squared = _exact(images, centers, index, basis)
     values = {k: _mean_dimension(squared[:, 1:], k) for k in _steps(n_neighbors)}
     shown = basis.eigenvalues
     if whiten:
@@ -176,6 +178,27 @@ def _mean_dimension(squared: NDArray[np.floating], k: int) -> float:
     if np.isnan(values).all():
         raise ValueError("every patch has copies of itself only; give images with other content")
     return float(np.nanmean(values))
+
+
+def _exact(
+    images: NDArray[np.uint8],
+    centers: NDArray[np.uint8],
+    index: NDArray[np.int64],
+    basis: Whitening,
+) -> Array:
+    """Squared distances (n, K) to patches of given numbers, increasing, free of cancellation.
+
+    |a|² − 2 a·b + |b|² in single precision, which finds neighbours, does not vanish for copies.
+    """
+    patch = centers.shape[1]
+    side = (len(images), images.shape[1] - patch + 1, images.shape[2] - patch + 1)
+    windows = sliding_window_view(images, (patch, patch), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
+    squared = np.empty(index.shape)
+    for row, (center, mine) in enumerate(zip(centers, index, strict=True)):
+        near = windows[np.unravel_index(mine, side)].reshape(len(mine), -1)
+        steps = (near.astype(float) - center.ravel()) / 255 @ basis.matrix
+        squared[row] = np.sort(np.einsum("kd,kd->k", steps, steps))
+    return squared
 
 
 def _whitened(

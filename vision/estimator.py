@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from vision.data import Images, as_images
+from vision.patch_heads import Windows
 
 __all__ = ["ImageClassifier"]
 
@@ -48,6 +49,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def _scores(self, images: Images) -> Array:
         """Scores (n, T) of a batch."""
 
+    def _batch_size(self) -> int:
+        """Images that are scored at a time."""
+        return _BATCH
+
     def _evidence(self, images: Images, column: int) -> Array:
         """Evidence (h, w) of the places of one image (1, H, W, C)."""
         raise ValueError(
@@ -55,8 +60,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             "use SimplePatch, ScatteringLinear or PatchVoteKNN"
         )
 
-    def window(self) -> tuple[int, int, tuple[int, int]]:
-        """Size, step and first row and column of the patches of an evidence map, in pixels."""
+    def windows(self) -> Windows:
+        """First pixels of the places of an evidence map, and those after the last, by axis."""
         raise ValueError(f"{type(self).__name__} compares whole images, not patches")
 
     @abstractmethod
@@ -93,6 +98,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
                 f"y has shape {labels.shape}; expected ({len(images)},), a label for each image"
             )
         check_classification_targets(labels)
+        labels = labels.astype(str) if labels.dtype == object else labels
         self.classes_, classes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -150,7 +156,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         (h, w) array
-            Sums to the class score: `window` says where the places are, and all share the
+            Sums to the class score: `windows` says where the places are, and all share the
             intercept.
 
         Raises
@@ -178,8 +184,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         images = self.check_images(X)
         scores = np.empty((len(images), len(self.classes_)))
         with tqdm(total=len(images), unit="image", disable=not progress) as bar:
-            for start in range(0, len(images), _BATCH):
-                block = slice(start, start + _BATCH)
+            size = self._batch_size()
+            for start in range(0, len(images), size):
+                block = slice(start, start + size)
                 scores[block] = self._scores(images[block])
                 bar.update(len(scores[block]))
         return scores

@@ -82,24 +82,16 @@ def explain(model: ImageClassifier, image: ArrayLike, label: Any = None) -> Evid
     column = int(scores.argmax()) if label is None else model.column_of(label)
     label = model.classes_[column]
     patches = evidence_map(model, pixels, label)
-    shared = _to_pixels(patches, pixels.shape[:2], *model.window())
+    sides = [
+        _shares(starts, stops, length)
+        for (starts, stops), length in zip(model.windows(), pixels.shape, strict=False)
+    ]
+    shared = np.asarray(sides[0].T @ patches @ sides[1])
     return Evidence(label, float(scores[column]), patches, shared)
 
 
-def _to_pixels(
-    patches: Array, shape: tuple[int, ...], size: int, step: int, first: tuple[int, int]
-) -> Array:
-    """Share the evidence of each place evenly among the pixels of its window."""
-    sides = [
-        _windows(count, length, size, step, start)
-        for count, length, start in zip(patches.shape, shape, first, strict=True)
-    ]
-    return np.asarray(sides[0].T @ patches @ sides[1])
-
-
-def _windows(count: int, length: int, size: int, step: int, first: int) -> Array:
-    """(count, length): each row a window, cut at the border, that sums to one."""
-    start = first + step * np.arange(count)[:, None]
+def _shares(starts: NDArray[np.int64], stops: NDArray[np.int64], length: int) -> Array:
+    """(places, length): each row a window, cut at the border, that sums to one."""
     at = np.arange(length)
-    inside = (at >= start) & (at < start + size)
+    inside = (at >= starts[:, None]) & (at < stops[:, None])
     return np.asarray(inside / inside.sum(1, keepdims=True))

@@ -151,6 +151,11 @@ class PatchDictionary:
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "PatchDictionary":
         """Rebuild what `to_arrays` took apart."""
         names = ("patches", "kernel", "bias", "offset", "scale")
+        N, P, Q, C = arrays["patches"].shape
+        D = P * Q * C
+        shapes = [arrays[n].shape for n in names[1:]]
+        if P != Q or shapes != [(D, N), (N,), (D,), (D,)]:
+            raise ValueError(f"arrays of shapes {shapes} are no dictionary of {N} patches")
         return cls(**{n: arrays[n] for n in names}, mirrored=bool(arrays["mirrored"]))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thiry_calc.linear import store
 from vision.estimator import ImageClassifier
@@ -43,6 +44,8 @@ def save_model(
     ValueError
         A model that is not fitted, or content that is not JSON.
     """
+    if not hasattr(model, "classes_"):
+        raise ValueError(f"this {type(model).__name__} is not fitted; fit it before saving")
     header = {
         "type": type(model).__name__,
         "parameters": _plain(model.get_params(deep=False)),
@@ -74,9 +77,24 @@ def load_model(path: str | Path) -> tuple[ImageClassifier, dict[str, Any]]:
         Not such a file, damaged, or of an unknown class.
     """
     header, arrays = store.load(path, KIND, schema=1)
+    try:
+        return _rebuild(str(path), header, arrays)
+    except (KeyError, TypeError, IndexError, AttributeError, RuntimeError) as error:
+        raise ValueError(
+            f"{str(path)!r} has parts that do not fit together ({error!r}); write it again"
+        ) from error
+
+
+def _rebuild(
+    path: str, header: dict[str, Any], arrays: dict[str, NDArray[Any]]
+) -> tuple[ImageClassifier, dict[str, Any]]:
+    """Make the model that a header and arrays describe."""
+    for key, array in arrays.items():
+        if array.dtype.kind == "f" and key != "penalty" and not np.isfinite(array).all():
+            raise ValueError(f"{path!r} holds numbers in {key!r} that are not finite")
     name = str(header["type"])
     if name not in CLASSIFIERS:
-        raise ValueError(f"{str(path)!r} holds a {name!r}, unknown here; upgrade thiry_calc")
+        raise ValueError(f"{path!r} holds a {name!r}, unknown here; upgrade thiry_calc")
     parameters = {
         k: tuple(v) if isinstance(v, list) else v for k, v in header["parameters"].items()
     }
@@ -84,7 +102,7 @@ def load_model(path: str | Path) -> tuple[ImageClassifier, dict[str, Any]]:
     model.classes_ = arrays["classes"]
     model.image_shape_ = tuple(int(n) for n in header["image_shape"])
     model._restore(arrays)
-    return model, {**header["info"], "_store": header["_store"]}
+    return model, {**dict(header["info"]), "_store": header["_store"]}
 
 
 def _plain(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,14 @@ def nearest(
     squared : (n, K) float32 array
         Squared distances, increasing.
     index : (n, K) int64 array
+
+    Raises
+    ------
+    ValueError
+        No neighbours asked for.
     """
+    if n_neighbors < 1:
+        raise ValueError(f"{n_neighbors} neighbors asked for; give 1 or more")
     n = len(queries)
     squared = np.full((n, 2 * n_neighbors), np.inf, np.float32)
     index = np.zeros((n, 2 * n_neighbors), np.int64)

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.data import Images
+from vision.data import Images, as_images
 from vision.estimator import Array, ImageClassifier
 from vision.nearest import nearest
+from vision.patch_heads import Windows
 from vision.patches import Whitening, draw_patches, unfold
 
 __all__ = ["ImageKNN", "PatchVoteKNN"]
@@ -47,14 +48,14 @@ class ImageKNN(ImageClassifier):
 
     def _fit(self, images: Images, classes: NDArray[np.int64]) -> None:
         _check_neighbors(self.n_neighbors, len(images), "images")
-        self.images_, self.labels_ = images, classes
+        self.images_, self.labels_ = images.copy(), classes
 
     def _vectors(self, images: Images) -> Tensor:
         flat = torch.from_numpy(images).flatten(1).float() / 255
         if not self.normalize:
             return flat
         centred = flat - flat.mean(1, keepdim=True)
-        return centred / centred.std(1, keepdim=True).clamp(min=1e-3)
+        return centred / centred.std(1, keepdim=True, unbiased=False).clamp(min=1e-3)
 
     def _scores(self, images: Images) -> Array:
         """Shares of votes; the nearest decides between equal ones."""
@@ -68,7 +69,8 @@ class ImageKNN(ImageClassifier):
         return {"images": self.images_, "labels": self.labels_}
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self.images_, self.labels_ = arrays["images"], arrays["labels"]
+        self.images_ = as_images(arrays["images"])
+        self.labels_ = _checked(arrays["labels"], len(self.images_), len(self.classes_))
 
 
 class PatchVoteKNN(ImageClassifier):
@@ -161,9 +163,11 @@ class PatchVoteKNN(ImageClassifier):
         ]
         return np.concatenate(parts)
 
-    def window(self) -> tuple[int, int, tuple[int, int]]:
-        """Size, step and origin of patches."""
-        return self.patch_size, self.stride, (0, 0)
+    def windows(self) -> Windows:
+        """First pixels of patches, and those after the last, by axis."""
+        height, width, _ = self.image_shape_
+        starts = [np.arange(0, n - self.patch_size + 1, self.stride) for n in (height, width)]
+        return tuple((start, start + self.patch_size) for start in starts)
 
     def _evidence(self, images: Images, column: int) -> Array:
         votes = self._patch_votes(images)[0, :, :, column]
@@ -180,7 +184,8 @@ class PatchVoteKNN(ImageClassifier):
         }
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self.reference_, self.labels_ = arrays["reference"], arrays["labels"]
+        self.reference_ = arrays["reference"]
+        self.labels_ = _checked(arrays["labels"], len(self.reference_), len(self.classes_))
         self.whitening_ = Whitening(arrays["mean"], arrays["eigenvalues"], arrays["matrix"])
         self._build()
 
@@ -190,6 +195,15 @@ def _check_neighbors(n_neighbors: int, available: int, what: str) -> None:
         raise ValueError(
             f"{n_neighbors} neighbors asked of {available} {what}; give a number from 1 to that"
         )
+
+
+def _checked(labels: NDArray[np.int64], count: int, n_classes: int) -> NDArray[np.int64]:
+    """Refuse labels of a file that are not one class number for each reference."""
+    if labels.shape != (count,) or (
+        labels.size and not 0 <= labels.min() <= labels.max() < n_classes
+    ):
+        raise ValueError(f"labels do not fit {count} references of {n_classes} classes")
+    return labels
 
 
 def _votes(labels: NDArray[np.int64], n_classes: int, tie: float = 1e-6) -> Array:

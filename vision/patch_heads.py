@@ -24,6 +24,7 @@ from vision.pooling import Cells
 __all__ = ["Hidden", "HiddenScores", "LinearScores", "LowRank"]
 
 Array = NDArray[np.float64]
+Windows = tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
 
 
 class LowRank(nn.Module):
@@ -121,9 +122,10 @@ class LinearScores:
         parts = (codes.flatten(2) * cells.spread(weights)).sum(-1, dtype=torch.float64)
         return np.asarray(parts.numpy() + self.intercept[column] / parts.numel())
 
-    def window(self, patch: int, cells: Cells) -> tuple[int, int]:
-        """Size and step of the places of an evidence map, in pixels."""
-        return patch, 1
+    def windows(self, patch: int, cells: Cells) -> Windows:
+        """First pixels of the places of an evidence map, and those after the last, by axis."""
+        starts = [np.arange(n) for n in cells.shape]
+        return (starts[0], starts[0] + patch), (starts[1], starts[1] + patch)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays."""
@@ -132,7 +134,11 @@ class LinearScores:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], side: int) -> "LinearScores":
         """Rebuild what `to_arrays` took apart."""
-        return cls(arrays["weights"], arrays["intercept"])
+        weights, intercept = arrays["weights"], arrays["intercept"]
+        expected = (side, side, 2, arrays["bias"].size, intercept.size)
+        if weights.shape != expected:
+            raise ValueError(f"weights have shape {weights.shape}; expected {expected}")
+        return cls(weights, intercept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,10 +162,10 @@ class HiddenScores:
         rest = float(score.detach()) - float(parts.sum())
         return np.asarray(parts.numpy() + rest / parts.numel())
 
-    def window(self, patch: int, cells: Cells) -> tuple[int, int]:
-        """Size and step of the places of an evidence map, in pixels."""
-        last, step = int(cells.stops[0, 2]), int(cells.starts[0, 1])
-        return last + patch - 1, step
+    def windows(self, patch: int, cells: Cells) -> Windows:
+        """First pixels of the places of an evidence map, and those after the last, by axis."""
+        starts, stops = cells.starts[:, :-2], cells.stops[:, 2:] + patch - 1
+        return (starts[0], stops[0]), (starts[1], stops[1])
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays."""

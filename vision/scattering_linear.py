@@ -19,6 +19,7 @@ from tqdm import tqdm
 from vision.data import Images
 from vision.estimator import Array, ImageClassifier
 from vision.linear_head import fit_head
+from vision.patch_heads import Windows
 from vision.pooling import Cells
 from vision.scattering import Scattering2D
 
@@ -161,12 +162,14 @@ class ScatteringLinear(ImageClassifier):
         flat = self.weights_.reshape(-1, len(self.classes_)).astype(np.float64)
         return np.asarray(self._features(images).astype(np.float64) @ flat + self.intercept_)
 
-    def window(self) -> tuple[int, int, tuple[int, int]]:
-        """Size, step and origin of the squares that φ_J averages."""
-        rows, columns = self.scattering_.origin()
-        half = 2 ** (self.J - 1)
-        step = 2 ** (self.J - self.oversampling)
-        return 2**self.J, step, (rows - half, columns - half)
+    def windows(self) -> Windows:
+        """First pixels of the squares that φ_J averages, and those after the last, by axis."""
+        step, half = 2 ** (self.J - self.oversampling), 2 ** (self.J - 1)
+        middles = [
+            first + step * np.arange(count)
+            for first, count in zip(self.scattering_.origin(), self.scattering_.grid(), strict=True)
+        ]
+        return (middles[0] - half, middles[0] + half), (middles[1] - half, middles[1] + half)
 
     def _evidence(self, images: Images, column: int) -> Array:
         maps = self._maps(images)[0]

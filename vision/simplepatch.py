@@ -28,7 +28,7 @@ from vision.data import Images
 from vision.estimator import Array, ImageClassifier
 from vision.knn import PatchCode, PatchDictionary
 from vision.linear_head import fit_head
-from vision.patch_heads import Hidden, HiddenScores, LinearScores, LowRank
+from vision.patch_heads import Hidden, HiddenScores, LinearScores, LowRank, Windows
 from vision.pooling import Cells
 from vision.sgd import Schedule, train
 
@@ -214,7 +214,7 @@ class SimplePatch(ImageClassifier):
     def _features(self, images: Images, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
         """Pooled codes of images, folded where mirrored, in blocks."""
         g, N = self.cells_.side, self.dictionary_.size
-        step = max(16, _BLOCK_BYTES // (g * g * 2 * N * 4))
+        step = self._step()
         kept = None if self.cache is None else self._kept(images, (len(images), g, g, 2, N))
         with tqdm(total=len(rows), unit="image", disable=not self.verbose, desc="encode") as bar:
             for start in range(0, len(rows), step):
@@ -225,6 +225,10 @@ class SimplePatch(ImageClassifier):
                     pooled = kept[mine].astype(np.float32) / np.float32(255)
                 yield self._fold(pooled).reshape(len(mine), -1)
                 bar.update(len(mine))
+
+    def _step(self) -> int:
+        """Images whose pooled codes fit in a block."""
+        return max(16, int(_BLOCK_BYTES // (self.cells_.side**2 * 2 * self.dictionary_.size * 4)))
 
     def _pooled(self, images: Images) -> NDArray[np.float32]:
         return self.code_.pooled(torch.from_numpy(images), self.cells_).numpy()
@@ -256,9 +260,12 @@ class SimplePatch(ImageClassifier):
     def _scores(self, images: Images) -> Array:
         return self.scores_(self.code_.pooled(torch.from_numpy(images), self.cells_))
 
-    def window(self) -> tuple[int, int, tuple[int, int]]:
-        """Size, step and origin of the places of an evidence map, in pixels."""
-        return *self.scores_.window(self.dictionary_.patch, self.cells_), (0, 0)
+    def windows(self) -> Windows:
+        """First pixels of the places of an evidence map, and those after the last, by axis."""
+        return self.scores_.windows(self.dictionary_.patch, self.cells_)
+
+    def _batch_size(self) -> int:
+        return min(256, self._step())
 
     def _evidence(self, images: Images, column: int) -> Array:
         codes = self.code_(torch.from_numpy(images))[0]
@@ -285,6 +292,8 @@ class SimplePatch(ImageClassifier):
             An unknown label, or a hidden layer, in which patches have no weights of their own.
         """
         column = self.column_of(label)
+        if count < 1:
+            raise ValueError(f"{count} patches asked for; give 1 or more")
         if not isinstance(self.scores_, LinearScores):
             raise ValueError(
                 "patches have no weights of their own in a hidden layer; use `explain`"

@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
+from thiry_calc.linear import store
 from vision import ImageKNN, PatchVoteKNN, ScatteringLinear, SimplePatch, evidence_map
 from vision.evidence import explain
 from vision.models import load_model, save_model
@@ -84,9 +85,10 @@ def test_evidence_is_local(name, fitted, fresh):
     image[:2, :2] = np.random.default_rng(0).integers(0, 256, (2, 2, 3))
     after = [evidence_map(model, image, c) for c in model.classes_]
     change = np.abs(np.subtract(after, before)).max(0)
-    size, step, first = model.window()
-    reach = -(-(2 + size - first[0]) // step) + 1
-    tail = 1e-3 if "scattering" in name else 1e-7  # wavelets have tails
+    (rows, _), (columns, _) = model.windows()
+    assert change.shape == (len(rows), len(columns))
+    reach = int((rows < 2 + (6 if "scattering" in name else 0)).sum())
+    tail = 1e-3 if "scattering" in name else 1e-6  # wavelets have tails
     assert change[:reach, :reach].max() > 0
     assert change[reach:, reach:].max(initial=0) < tail
 
@@ -148,6 +150,56 @@ def test_damaged_and_foreign_files(fitted, tmp_path):
     path.write_bytes(b"\x80\x04pickle")
     with pytest.raises(ValueError, match="not a complete"):
         load_model(path)
+
+
+@pytest.mark.parametrize("name", ["hard", "hidden", "scattering", "votes"])
+def test_evidence_of_tall_pictures_keeps_its_sum(name):
+    tall = np.random.default_rng(0).integers(0, 256, (30, 30, 12, 3), dtype=np.uint8)
+    model = clone(MODELS[name])
+    if name == "hidden":
+        model.set_params(pooling=5)
+    found = explain(model.fit(tall, np.arange(30) % 3), tall[0])
+    assert found.pixels.shape == (30, 12)
+    assert found.pixels.sum() == pytest.approx(found.score, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("hard", lambda a: a.update(bias=a["bias"][:1])),
+        ("hard", lambda a: a.update(kernel=a["kernel"][:, :5])),
+        ("hard", lambda a: a.update(weights=a["weights"] * np.nan)),
+        ("hard", lambda a: a.update(weights=a["weights"][:1])),
+        ("hard", lambda a: a.pop("bias")),
+        ("votes", lambda a: a.update(labels=a["labels"] + 50)),
+        ("images", lambda a: a.update(labels=a["labels"] - 5)),
+        ("images", lambda a: a.update(labels=a["labels"][:3])),
+    ],
+)
+def test_parts_that_do_not_fit_together(name, change, fitted, tmp_path):
+    path = tmp_path / "m.vision"
+    save_model(path, fitted(name))
+    header, arrays = store.load(path, "image classifier")
+    change(arrays)
+    store.save(path, header, arrays, "image classifier", 1)
+    with pytest.raises(ValueError, match=r"fit|finite|shape|dictionary"):
+        load_model(path)
+
+
+def test_headers_that_do_not_fit(fitted, tmp_path):
+    path = tmp_path / "m.vision"
+    save_model(path, fitted("images"))
+    header, arrays = store.load(path, "image classifier")
+    for change in ({"parameters": {"deep": 1}}, {"type": "Net"}, {"info": [1]}):
+        store.save(path, {**header, **change}, arrays, "image classifier", 1)
+        with pytest.raises(ValueError, match=r"fit together|unknown"):
+            load_model(path)
+    parameters = {**header["parameters"], "n_neighbors": 0}
+    store.save(path, {**header, "parameters": parameters}, arrays, "image classifier", 1)
+    with pytest.raises(ValueError, match="give 1 or more"):
+        load_model(path)[0].predict(np.zeros((1, 14, 14, 3), np.uint8))
+    with pytest.raises(ValueError, match="not fitted"):
+        save_model(path, SimplePatch())
 
 
 @pytest.mark.parametrize("name", MODELS)

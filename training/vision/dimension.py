@@ -45,7 +45,8 @@ def main() -> None:
             print(f"| {patch} | {kind} | {ours} | {theirs} | {held} |", flush=True)
     every = [
         PatchDimension(**{**d, "by_neighbors": {int(k): v for k, v in d["by_neighbors"].items()}})
-        for d in found.values()
+        for key, d in found.items()
+        if key.startswith(data.sha256[:16])
     ]
     plot_dimensions(every, args.output / "dimension.png", DIMENSION)
 
