@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thiry_calc.linear.files import write_atomically
+from thiry_calc.linear.files import replacing, write_atomically
 from vision.data import Images
 from vision.knn import PatchCode
 from vision.pooling import Cells
@@ -76,11 +76,13 @@ def cached_codes(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path, record = folder / f"{key}.codes", folder / f"{key}.done"
-    done = int(record.read_text()) if record.exists() and path.exists() else 0
+    done = _recorded(record)
+    if not (path.exists() and path.stat().st_size == np.prod(shape)):
+        record.unlink(missing_ok=True)
+        done = 0
+        with replacing(path) as partial:
+            np.memmap(partial, np.uint8, "w+", shape=shape).flush()
     if done < shape[0]:
-        if not (path.exists() and path.stat().st_size == np.prod(shape)):
-            done = 0
-            np.memmap(path, np.uint8, "w+", shape=shape).flush()
         codes = np.memmap(path, np.uint8, "r+", shape=shape)
         with tqdm(total=shape[0], initial=done, unit="image", disable=not progress) as bar:
             for start in range(done, shape[0], _BLOCK):
@@ -90,3 +92,9 @@ def cached_codes(
                 write_atomically(record, str(block.stop))
                 bar.update(block.stop - start)
     return np.memmap(path, np.uint8, "r", shape=shape)
+
+
+def _recorded(record: Path) -> int:
+    """Images that are done; none where the record is missing or unreadable."""
+    text = record.read_text() if record.exists() else ""
+    return int(text) if text.isdecimal() else 0

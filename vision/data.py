@@ -161,6 +161,8 @@ def _as_labels(labels: ArrayLike, count: int, source: str) -> Labels:
         )
     if found.dtype.kind not in "iu" or (found.size and found.min() < 0):
         raise ValueError(f"labels of {source} must be whole numbers >= 0, not {found.dtype}")
+    if found.size and found.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"label {found.max()} of {source} is above 2^63; number classes from 0")
     return found.astype(np.int64)
 
 
@@ -196,10 +198,10 @@ def save_npz(path: str | Path, data: ImageSet) -> None:
     path : str or Path
     data : ImageSet
     """
-    arrays: dict[str, NDArray[Any]] = {"images": data.images}
+    arrays: dict[str, Any] = {"images": data.images}
     if data.labels is not None:
         arrays["labels"] = data.labels
     if data.class_names:
         arrays["class_names"] = np.array(data.class_names)
     with replacing(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+        np.savez(stream, **arrays)

@@ -25,7 +25,10 @@ Raw = tuple[Array, Array | None, tuple[str, ...]]
 _RECORD = 1 + 3 * 32 * 32
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 # what zipfile, zlib and numpy raise on damaged bytes
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, OverflowError)
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, OverflowError,
+    TypeError, AttributeError, MemoryError, NotImplementedError, RuntimeError,
+)  # fmt: skip
 _KNOWN = (
     "an .npz with arrays 'images' and 'labels', CIFAR-10's *.bin, an *-idx3-ubyte[.gz], a picture, "
     "or a folder with one folder of pictures per class"
@@ -91,7 +94,7 @@ def read_npz(path: Path) -> Raw:
     return (
         arrays["images"],
         arrays.get("labels"),
-        tuple(str(n) for n in arrays.get("class_names", ())),
+        tuple(str(n) for n in np.atleast_1d(arrays.get("class_names", ()))),
     )
 
 
@@ -138,7 +141,8 @@ def read_idx(path: Path) -> Array:
         if len(data) < 4 or data[:3] != b"\0\0\x08":
             raise ValueError("its first bytes are not those of an idx file of bytes")
         shape = tuple(np.frombuffer(data, ">u4", data[3], 4).astype(int))
-        return np.frombuffer(data, np.uint8, int(np.prod(shape)), 4 + 4 * data[3]).reshape(shape)
+        values = np.frombuffer(data, np.uint8, int(np.prod(shape)), 4 + 4 * data[3])
+        return values.reshape(shape).copy()
     except _DAMAGE as error:
         raise ValueError(f"{str(path)!r} is damaged ({error}); fetch it again") from error
 
@@ -186,11 +190,16 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _pixels(path: Path) -> Array:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            grey = picture.mode in ("1", "L", "LA", "I", "I;16", "F")
-            return np.asarray(picture.convert("L" if grey else "RGB"))
+            if picture.mode.startswith(("I", "F")):
+                raise ValueError(
+                    f"{str(path)!r} has more than 8 bits a pixel (mode {picture.mode}); save it "
+                    "with 8 bits"
+                )
+            mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
+            return np.array(ImageOps.exif_transpose(picture).convert(mode))
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{str(path)!r} is no picture that pillow reads ({error})") from error

@@ -51,7 +51,8 @@ def unfold(images: Tensor, patch: int, stride: int = 1) -> Tensor:
     windows = images.as_strided(
         (B, h, w, patch, patch * C), (b, y * stride, x * stride, y, c), images.storage_offset()
     )
-    return windows.reshape(B, h, w, patch * patch * C)
+    found = windows.reshape(B, h, w, patch * patch * C)
+    return found.clone() if found.data_ptr() == images.data_ptr() else found
 
 
 def check_patch(patch: int, height: int, width: int) -> None:

@@ -41,7 +41,7 @@ def plot_evidence(
     path : str or Path
     """
     figure, axes = _panels(1 + len(evidence))
-    axes[0].imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+    axes[0].imshow(_shown(image), cmap="gray", vmin=0, vmax=255)
     axes[0].set_title("image")
     faint = 255 - (255 - image.mean(-1)) * 0.5
     largest = max(float(np.abs(e.pixels).max()) for e in evidence) or 1.0
@@ -71,7 +71,7 @@ def plot_gallery(
         for ax in line:
             ax.set_axis_off()
         for ax, patch, weight in zip(line, patches, weights, strict=False):
-            ax.imshow(patch.squeeze(), cmap="gray", vmin=0, vmax=255)
+            ax.imshow(_shown(patch), cmap="gray", vmin=0, vmax=255)
             ax.set_title(f"{weight:+.3f}", fontsize=7, pad=2)
         line[0].text(
             -0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9
@@ -119,6 +119,11 @@ def plot_dimensions(
         ax.set_yscale("log")
     ax.legend(frameon=False, fontsize=8)
     _save(figure, path)
+
+
+def _shown(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Drop the channel axis of grey images, as matplotlib wants it."""
+    return image[..., 0] if image.shape[-1] == 1 else image
 
 
 def _panels(count: int, width: float = 3.0) -> tuple[Any, Any]:

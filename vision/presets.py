@@ -34,6 +34,31 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
+_SEVERAL = ("penalty", "pooling")  # a number, or numbers
+
+
+def _check_type(name: str, value: Any, default: Any) -> None:
+    """Refuse a value whose type is not that of the default.
+
+    Raises
+    ------
+    ValueError
+        With the type that is expected.
+    """
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    kind = type(default)
+    if isinstance(value, tuple) and name in _SEVERAL:
+        fits = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
+    elif kind is float:
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif name == "schedule":
+        fits = value is None or isinstance(value, Mapping)
+    else:
+        fits = kind not in kinds or type(value) is kind
+    if not fits:
+        raise ValueError(f"{name}={value!r} given; expected {kinds.get(kind, 'another type')}")
+
+
 def build(model: str, preset: str, changes: Mapping[str, Any], seed: int = 0) -> ImageClassifier:
     """Make a classifier.
 
@@ -67,5 +92,7 @@ def build(model: str, preset: str, changes: Mapping[str, Any], seed: int = 0) ->
             raise ValueError(
                 f"{MODELS[model]} has no parameter {name!r}; {suggestion(name, names, 'it has')}"
             )
+    for name, value in changes.items():
+        _check_type(name, value, names[name])
     chosen = {"random_state": seed} if "random_state" in names else {}
     return kind(**{**chosen, **known[preset], **changes})

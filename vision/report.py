@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vision.data import ImageSet
 from vision.estimator import ImageClassifier
@@ -24,7 +25,8 @@ def measure(
     data : ImageSet
         With labels.
     names : sequence of str
-        Of the classes that the model was fitted to; those of `data` by default.
+        Of the classes that the model was fitted to: where `data` has names too, labels are
+        compared by name.
     progress : bool
         Show a bar on stderr.
 
@@ -41,26 +43,43 @@ def measure(
     """
     if data.labels is None:
         raise ValueError("the images have no labels to compare with; `predict` needs none")
-    known = np.isin(data.labels, model.classes_)
+    labels = _by_name(data, tuple(names))
+    known = np.isin(labels, model.classes_)
     if not known.any():
         raise ValueError(
-            f"the model knows none of the labels {np.unique(data.labels)[:10].tolist()}; it was "
+            f"the model knows none of the labels {_some(data, labels)}; it was "
             f"fitted to {model.classes_[:10].tolist()}"
         )
     scores = model.decision_function(data.images, progress=progress)
     order = np.argsort(-scores, axis=1, kind="stable")
     ranked = model.classes_[order[:, :5]]
-    hits = ranked == data.labels[:, None]
-    names = tuple(names) or data.class_names
+    hits = ranked == labels[:, None]
+    names = tuple(names)
     return {
         "accuracy": float(hits[:, 0].mean()),
         "top5": float(hits.any(1).mean()),
         "n": len(data),
         "per_class": {
-            label_name(c, names): float(hits[data.labels == c, 0].mean())
+            label_name(c, data.class_names or names): float(hits[data.labels == c, 0].mean())
             for c in np.unique(data.labels)
         },
     }
+
+
+def _by_name(data: ImageSet, names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Labels as the model numbers them: by name where both have names, −1 for unknown ones."""
+    assert data.labels is not None
+    if not (names and data.class_names) or names == data.class_names:
+        return data.labels
+    number = {name: i for i, name in enumerate(names)}
+    table = np.array([number.get(name, -1) for name in data.class_names])
+    inside = data.labels < len(table)
+    return np.where(inside, table[np.where(inside, data.labels, 0)], -1)
+
+
+def _some(data: ImageSet, labels: NDArray[np.int64]) -> list[str]:
+    """Name a few of the labels of images."""
+    return [data.name_of(c) for c in np.unique(labels)[:10] if c >= 0] or list(data.class_names)
 
 
 def label_name(label: Any, names: tuple[str, ...] | list[str]) -> str:

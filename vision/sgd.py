@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from thiry_calc.linear import store
 from thiry_calc.linear.suggestion import suggestion
+from vision.code_cache import code_key
 from vision.knn import PatchCode
 from vision.pooling import Cells
 
@@ -126,6 +127,8 @@ def train(
     ------
     TrainingStopped
         When time was over before the last epoch.
+    RuntimeError
+        When the loss diverges.
     ValueError
         A device that torch lacks; a checkpoint of other images, parameters or code; wall time
         without a checkpoint.
@@ -136,7 +139,7 @@ def train(
     begun = time.monotonic()
     code, head = code.to(device), head.to(device)
     optimizer = torch.optim.SGD(head.parameters(), schedule.learning_rate, schedule.momentum)
-    key = _fingerprint(code, head, images, classes, schedule, seed)
+    key = _fingerprint(code, cells, head, images, classes, schedule, seed)
     losses = [] if checkpoint is None else _resume(Path(checkpoint), key, head, optimizer)
     data = torch.from_numpy(images).to(device), torch.from_numpy(classes).to(device)
     with tqdm(
@@ -153,6 +156,11 @@ def train(
                 group["lr"] = schedule.learning_rate * 0.1**passed
             rng = np.random.default_rng((seed, epoch))
             losses.append(_epoch(code, cells, head, *data, schedule, optimizer, rng))
+            if not np.isfinite(losses[-1]):
+                raise RuntimeError(
+                    f"the loss is not finite in epoch {epoch + 1}; lower learning_rate, now "
+                    f"{schedule.learning_rate:g}"
+                )
             if checkpoint is not None:
                 _keep(Path(checkpoint), key, losses, head, optimizer)
             bar.update()
@@ -231,17 +239,17 @@ def augment(images: Tensor, pad: int, flip: bool, rng: np.random.Generator) -> T
 
 def _fingerprint(
     code: PatchCode,
+    cells: Cells,
     head: nn.Module,
     images: NDArray[np.uint8],
     classes: NDArray[np.int64],
     schedule: Schedule,
     seed: int,
 ) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(images).data)
+    digest = hashlib.sha256(code_key(images, code, cells).encode())
     digest.update(np.ascontiguousarray(classes).data)
-    digest.update(np.ascontiguousarray(code.dictionary.kernel).data)
     shapes = {k: list(v.shape) for k, v in head.state_dict().items()}
-    told = [asdict(schedule), seed, code.k, code.temperature, shapes]
+    told = [asdict(schedule), seed, shapes]
     digest.update(json.dumps(told, sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -251,8 +259,9 @@ def _keep(
 ) -> None:
     arrays = {f"head.{k}": v.cpu().numpy() for k, v in head.state_dict().items()}
     for number, parameter in enumerate(head.parameters()):
-        momentum = optimizer.state[parameter]["momentum_buffer"]
-        arrays[f"momentum.{number}"] = momentum.cpu().numpy()
+        momentum = optimizer.state[parameter].get("momentum_buffer")
+        if momentum is not None:
+            arrays[f"momentum.{number}"] = momentum.cpu().numpy()
     store.save(path, {"key": key, "losses": losses}, arrays, KIND, schema=1)
 
 
@@ -268,6 +277,8 @@ def _resume(path: Path, key: str, head: nn.Module, optimizer: torch.optim.Optimi
     state = {k[5:]: torch.from_numpy(v) for k, v in arrays.items() if k.startswith("head.")}
     head.load_state_dict(state)
     for number, parameter in enumerate(head.parameters()):
-        momentum = torch.from_numpy(arrays[f"momentum.{number}"]).to(parameter.device)
-        optimizer.state[parameter]["momentum_buffer"] = momentum
+        momentum = arrays.get(f"momentum.{number}")
+        if momentum is not None:
+            buffer = torch.from_numpy(momentum).to(parameter.device)
+            optimizer.state[parameter]["momentum_buffer"] = buffer
     return [float(v) for v in header["losses"]]

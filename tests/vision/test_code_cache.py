@@ -45,6 +45,12 @@ def test_encoding_resumes(tmp_path):
     np.testing.assert_array_equal(found, np.rint(255 * values).astype(np.uint8))
     cached_codes(tmp_path, "key", (1100, 3), encode)
     assert asked == [0, 512, 1024]
+    # a record without its file is not believed
+    (tmp_path / "key.codes").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        cached_codes(tmp_path, "key", (1100, 3), lambda b: encode(b, 0))
+    found = cached_codes(tmp_path, "key", (1100, 3), encode)
+    np.testing.assert_array_equal(found, np.rint(255 * values).astype(np.uint8))
     # a file of another size is not believed
     (tmp_path / "key.codes").write_bytes(b"short")
     (tmp_path / "key.done").write_text("1000")

@@ -10,7 +10,9 @@ from PIL import Image
 
 import vision.cli
 from vision.cli import main
-from vision.data import save_npz
+from vision.commands.explain import _label
+from vision.data import load_images, save_npz
+from vision.models import load_model
 
 SMALL = ["--set", "n_patches=100", "--set", "patch_size=4", "--set", "pooling=2"]
 
@@ -86,8 +88,45 @@ def test_train_checks_before_it_works(files, capsys, tmp_path):
     wrong = fails("-o", tmp_path / "m", "--set", "n_patch=3")
     assert "did you mean 'n_patches'" in wrong
     assert "NAME=VALUE" in fails("-o", tmp_path / "m", "--set", "whiten")
+    assert "true or false" in fails("-o", tmp_path / "m", "--set", "whiten=no")
+    assert "whole number" in fails("-o", tmp_path / "m", "--set", "n_patches=6.0")
+    assert "another type" in fails("-o", tmp_path / "m", "--set", "schedule=5")
+    assert "is the data" in fails("-o", files / "train.npz")
     assert "SHA-256" in fails("-o", tmp_path / "m", "--sha256", "ab")
     assert not list(tmp_path.iterdir())
+
+
+def test_booleans_in_any_case(files, capsys, tmp_path):
+    models = []
+    for word in ("False", "false"):
+        arguments = ["-o", tmp_path / f"{word}.vision", *SMALL, "--set", f"mirror={word}"]
+        _json(capsys, "train", files / "train.npz", *arguments)
+        models.append(load_model(tmp_path / f"{word}.vision")[0])
+    assert [m.mirror for m in models] == [False, False]
+
+
+def test_classes_are_compared_by_name(files, capsys, tmp_path):
+    """Folders of fewer classes number them otherwise."""
+    test = load_images(files / "test.npz")
+    for name in ("steep", "oblique"):
+        (tmp_path / name).mkdir()
+        for i in np.flatnonzero(test.labels == test.class_names.index(name))[:8]:
+            Image.fromarray(test.images[i]).save(tmp_path / name / f"{i}.png")
+    result = _json(capsys, "evaluate", files / "m.vision", tmp_path)
+    assert set(result["per_class"]) == {"steep", "oblique"}
+    assert result["accuracy"] > 0.8
+    (tmp_path / "steep").rename(tmp_path / "round")
+    result = _json(capsys, "evaluate", files / "m.vision", tmp_path)
+    assert result["per_class"]["round"] == 0.0
+
+
+def test_sorted_data_are_held_out_at_random(files, capsys, tmp_path):
+    data = load_images(files / "train.npz")
+    save_npz(tmp_path / "sorted.npz", data[np.argsort(data.labels, kind="stable")])
+    arguments = ["-o", tmp_path / "m.vision", "--held-out", "30", *SMALL]
+    result = _json(capsys, "train", tmp_path / "sorted.npz", *arguments)
+    assert len(result["held_out"]["per_class"]) == 3
+    assert result["held_out"]["accuracy"] > 0.7
 
 
 def test_predict(files, capsys):
@@ -124,6 +163,7 @@ def test_explain_draws_what_sums_to_the_score(files, capsys, tmp_path):
     )
     assert status == 2
     assert "no class 'x'" in capsys.readouterr().err
+    assert _label("2", ["0", "1", "10", "2"], [0, 1, 2, 3]) == 3  # a name before a number
 
 
 def test_gallery(files, capsys, tmp_path):

@@ -111,6 +111,10 @@ def test_folders_of_pictures(tmp_path):
     (tmp_path / "dog" / "2.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match="no picture that pillow reads"):
         load_images(tmp_path)
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    Image.fromarray(deep).save(tmp_path / "dog" / "2.png")
+    with pytest.raises(ValueError, match="8 bits"):
+        load_images(tmp_path / "dog" / "2.png")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="'empty'"):
         load_images(tmp_path)
@@ -138,6 +142,13 @@ def test_what_is_wrong_is_named(small, tmp_path):
         load_images(path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="damaged"):
+        load_images(path)
+    with path.open("wb") as stream:
+        np.save(stream, small.images)
+    with pytest.raises(ValueError, match="damaged"):
+        load_images(path)
+    np.savez(path, images=small.images, labels=np.full(150, 2**64 - 1, np.uint64))
+    with pytest.raises(ValueError, match="above 2"):
         load_images(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.npy", b"nonsense")

@@ -49,6 +49,27 @@ def test_devices_that_are_not_there(device, small):
         SimplePatch(**OPTIONS, head="low_rank", device=device).fit(small.images, small.labels)
 
 
+def test_training_that_diverges_is_no_model(small, tmp_path):
+    schedule = {**SCHEDULE, "learning_rate": 1e30}
+    with pytest.raises(RuntimeError, match="lower learning_rate"):
+        SimplePatch(**OPTIONS, head="hidden", width=4, schedule=schedule).fit(
+            small.images, small.labels
+        )
+
+
+def test_no_momentum_no_buffers(small, tmp_path):
+    options = {**OPTIONS, "head": "low_rank", "checkpoint": tmp_path / "c"}
+    options["schedule"] = {**SCHEDULE, "momentum": 0.0}
+    first = SimplePatch(**options).fit(small.images, small.labels)
+    again = SimplePatch(**options).fit(small.images, small.labels)  # nothing left to do
+    np.testing.assert_array_equal(
+        first.decision_function(small.images[:5]), again.decision_function(small.images[:5])
+    )
+    for change in ({"metric": "mahalanobis"}, {"code": "rectified"}, {"pooling": (5, 3)}):
+        with pytest.raises(ValueError, match="other images or parameters"):
+            SimplePatch(**{**options, **change}).fit(small.images, small.labels)
+
+
 def test_mixed_precision_is_nearly_single(small):
     scores = []
     for mixed in (False, True):

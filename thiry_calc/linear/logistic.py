@@ -10,10 +10,12 @@ are well scaled whatever the features, and some sixty passes over the rows suffi
 `sklearn.linear_model.LogisticRegression` to 1e-4 in the scores.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
@@ -59,6 +61,14 @@ def logistic(
     if not (np.isfinite(penalty) and penalty > 0):
         raise ValueError(f"penalty {penalty} given; expected a number above 0")
     n, K = X.shape
+    if n < K:  # weights lie in the space of the rows: fit in its n coordinates
+        kernel = np.asarray(X @ X.T, dtype=np.float64)
+        squares, V = eigh(kernel, overwrite_a=True, check_finite=False)
+        kept = squares > n * np.finfo(X.dtype).eps * squares[-1]
+        basis, s = V[:, kept], np.sqrt(squares[kept])
+        inner = (basis * s).astype(X.dtype)
+        u, b = logistic(inner, classes, n_classes, penalty, max_iterations, tolerance)
+        return np.asarray(X.T @ (basis @ (u / s[:, None])), dtype=np.float64), b
     curvature = np.asarray(X.T @ X, dtype=np.float64) / (4 * n)
     curvature[np.diag_indices(K)] += penalty
     factorize_definite(curvature)
@@ -88,5 +98,11 @@ def logistic(
         "gtol": tolerance,
         "ftol": 0.1 * float(np.finfo(X.dtype).eps),  # what rounding leaves of a decrease
     }
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-    return weights_of(found).astype(np.float64), found[-n_classes:]
+    result = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    if result.status == 1:
+        warnings.warn(
+            f"logistic regression stopped after {result.nit} iterations, gradient "
+            f"{np.abs(result.jac).max():.1e}; raise the penalty ({penalty:g}) or max_iterations",
+            stacklevel=2,
+        )
+    return weights_of(result.x).astype(np.float64), result.x[-n_classes:]

@@ -51,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _label(text: str, names: list[str], classes: Any) -> Any:
-    for name, label in zip(names, classes, strict=True):
-        if text in (name, str(label)):
-            return label
+    for known in (names, [str(c) for c in classes]):
+        if text in known:
+            return classes[known.index(text)]
     raise ValueError(f"the model has no class {text!r}; {suggestion(text, names, 'it has')}")
 
 

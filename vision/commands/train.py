@@ -4,7 +4,10 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from thiry_calc.linear.files import check_folder
 from vision.data import ImageSet, load_images, split
@@ -25,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
     parser.add_argument(
         "--held-out", type=int, default=0, metavar="N",
-        help="keep the last N images out and measure on them",
+        help="keep the last N images out and measure on them (random ones, where sorted by class)",
     )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
@@ -37,12 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit, measure, write."""
     check_folder(args.output)
+    if Path(args.output).exists() and Path(args.output).samefile(args.data):
+        raise ValueError(f"{args.output!r} is the data; give another name for the model")
     model = build(args.model, args.preset, _changes(args.set), args.seed)
     if "verbose" in model.get_params(deep=False):
         model.set_params(verbose=True)
     data = load_images(args.data, args.sha256, labelled=True)
     print(f"{args.data}: {data}; SHA-256 {data.sha256}", file=sys.stderr)
-    rest, held = split(data, args.held_out) if args.held_out else (data, None)
+    rest, held = _hold_out(data, args.held_out, args.seed)
     start = time.perf_counter()
     assert rest.labels is not None  # labelled=True
     model.fit(rest.images, rest.labels)
@@ -55,6 +60,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _hold_out(data: ImageSet, count: int, seed: int) -> tuple[ImageSet, ImageSet | None]:
+    """Hold out the last images; of data sorted by class, images drawn at random."""
+    if count == 0:
+        return data, None
+    assert data.labels is not None  # labelled=True
+    if (np.diff(data.labels) >= 0).all():
+        print("data are sorted by class: images held out are drawn at random", file=sys.stderr)
+        data = data[np.random.default_rng(seed).permutation(len(data))]
+    rest, held = split(data, count)
+    if not set(np.unique(np.asarray(held.labels))) <= set(np.unique(np.asarray(rest.labels))):
+        raise ValueError(f"the last {count} images have classes of their own; hold out fewer")
+    return rest, held
+
+
 def _changes(settings: list[str]) -> dict[str, Any]:
     """Parse NAME=VALUE, values being JSON or plain words."""
     changes = {}
@@ -63,7 +82,7 @@ def _changes(settings: list[str]) -> dict[str, Any]:
         if not (name and equals):
             raise ValueError(f"--set {setting!r} given; expected NAME=VALUE, e.g. whiten=false")
         try:
-            value = json.loads(text)
+            value = json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
         except json.JSONDecodeError:
             value = text
         changes[name] = tuple(value) if isinstance(value, list) else value
