@@ -41,6 +41,8 @@ _BLOCK_BYTES = 2**28  # of the features of a block
 class SimplePatch(ImageClassifier):
     """Patch k-nearest-neighbour classifier of images.
 
+    The defaults are the preset "cpu": fitted in minutes on two cores.
+
     Parameters
     ----------
     n_patches : int
@@ -96,10 +98,10 @@ class SimplePatch(ImageClassifier):
 
     def __init__(
         self,
-        n_patches: int = 2048,
+        n_patches: int = 1536,
         patch_size: int = 6,
         k: float = 0.4,
-        temperature: float = 0.0,
+        temperature: float = 4.0,
         code: str = "knn",
         metric: str = "released",
         whiten: bool = True,
@@ -107,7 +109,7 @@ class SimplePatch(ImageClassifier):
         mirror: bool = True,
         pooling: int | tuple[int, int] = 3,
         head: str = "ridge",
-        penalty: float | Sequence[float] = 0.02,
+        penalty: float | Sequence[float] = 0.03,
         rank: int | None = None,
         width: int = 2048,
         schedule: Mapping[str, Any] | None = None,

@@ -15,13 +15,14 @@ from vision.models import load_model, save_model
 
 QUICK = {"epochs": 15, "batch_size": 32, "learning_rate": 0.03, "milestones": (12,), "pad": 1}
 TRAINED = {"patch_size": 4, "pooling": (3, 2), "mirror": False, "schedule": QUICK}
+HARD = {"patch_size": 4, "temperature": 0.0, "pooling": 2}
 MODELS = {
-    "hard": SimplePatch(200, 4, pooling=2),
+    "hard": SimplePatch(200, **HARD),
     "soft": SimplePatch(60, 4, temperature=2.0, pooling=2, penalty=(0.01, 0.1)),
-    "exact": SimplePatch(61, 4, metric="mahalanobis", mirror=False, pooling=(5, 3)),
+    "exact": SimplePatch(61, 4, temperature=0.0, metric="mahalanobis", mirror=False, pooling=(5, 3)),
     "rectified": SimplePatch(60, 4, code="rectified", pooling=2),
-    "logistic": SimplePatch(200, 4, pooling=2, head="logistic"),
-    "reduced": SimplePatch(200, 4, pooling=2, head="reduced_rank", rank=2),
+    "logistic": SimplePatch(200, **HARD, head="logistic"),
+    "reduced": SimplePatch(200, **HARD, head="reduced_rank", rank=2),
     "low rank": SimplePatch(60, head="low_rank", rank=8, **TRAINED),
     "hidden": SimplePatch(60, head="hidden", width=20, **TRAINED),
     "scattering": ScatteringLinear(2, L=4),

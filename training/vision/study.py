@@ -67,7 +67,12 @@ def studies(n_patches: int, device: str, seed: int) -> dict[str, Study]:
     -------
     dict of str to Study
     """
-    base: dict[str, Any] = {"n_patches": n_patches, "random_state": seed, "verbose": True}
+    base: dict[str, Any] = {
+        "temperature": 0.0,
+        "n_patches": n_patches,
+        "random_state": seed,
+        "verbose": True,
+    }
     fractions = {k / 2048: accuracy for k, accuracy in published.NEIGHBORS.items()}
     small = {n: a for n, a in published.N_PATCHES.items() if n <= 4096}
     trained = {
