@@ -37,7 +37,10 @@ class ScatteringLinear(ImageClassifier):
 
     Parameters
     ----------
-    J, L, max_order, oversampling
+    J, oversampling : int, optional
+        See `Scattering2D`. By default 3 and 1 for grey images (99.4 % on MNIST, where 2 and 0 give
+        99.3), 2 and 0 for colour, whose features are three times as many.
+    L, max_order : int
         See `Scattering2D`.
     color : {"rgb", "yuv", "grey"}
         Channels that are transformed, of colour images.
@@ -66,10 +69,10 @@ class ScatteringLinear(ImageClassifier):
 
     def __init__(
         self,
-        J: int = 2,
+        J: int | None = None,
         L: int = 8,
         max_order: int = 2,
-        oversampling: int = 0,
+        oversampling: int | None = None,
         color: str = "rgb",
         pooling: int | tuple[int, int] | None = None,
         mirror: bool = False,
@@ -114,13 +117,13 @@ class ScatteringLinear(ImageClassifier):
         """Build what follows from the parameters and the images' shape."""
         if self.color not in COLORS:
             raise ValueError(f"color {self.color!r} given; expected one of {', '.join(COLORS)}")
-        self.scattering_ = Scattering2D(
-            self.J,
-            (self.image_shape_[0], self.image_shape_[1]),
-            self.L,
-            self.max_order,
-            self.oversampling,
-        )
+        height, width, channels = self.image_shape_
+        grey = channels == 1 or self.color == "grey"
+        J = (3 if grey else 2) if self.J is None else self.J
+        alpha = self.oversampling
+        if alpha is None:
+            alpha = 1 if grey and self.J is None else 0
+        self.scattering_ = Scattering2D(J, (height, width), self.L, self.max_order, alpha)
         grid = self.scattering_.grid()
         self.cells_ = None if self.pooling is None else Cells.build(grid, self.pooling)
 
@@ -164,7 +167,8 @@ class ScatteringLinear(ImageClassifier):
 
     def windows(self) -> Windows:
         """First pixels of the squares that φ_J averages, and those after the last, by axis."""
-        step, half = 2 ** (self.J - self.oversampling), 2 ** (self.J - 1)
+        J = self.scattering_.J
+        step, half = 2 ** (J - self.scattering_.oversampling), 2 ** (J - 1)
         middles = [
             first + step * np.arange(count)
             for first, count in zip(self.scattering_.origin(), self.scattering_.grid(), strict=True)

@@ -19,7 +19,7 @@ HARD = {"patch_size": 4, "temperature": 0.0, "pooling": 2}
 MODELS = {
     "hard": SimplePatch(200, **HARD),
     "soft": SimplePatch(60, 4, temperature=2.0, pooling=2, penalty=(0.01, 0.1)),
-    "exact": SimplePatch(61, 4, temperature=0.0, metric="mahalanobis", mirror=False, pooling=(5, 3)),
+    "exact": SimplePatch(61, 4, metric="mahalanobis", mirror=False, pooling=(5, 3)),
     "rectified": SimplePatch(60, 4, code="rectified", pooling=2),
     "logistic": SimplePatch(200, **HARD, head="logistic"),
     "reduced": SimplePatch(200, **HARD, head="reduced_rank", rank=2),
