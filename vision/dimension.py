@@ -9,7 +9,8 @@ Two measures (Thiry, Arbel, Belilovsky and Oyallon, ICLR 2021, section 4.2):
 
       m_k = [ 1/(k−1) Σ_{j<k} ln(T_k / T_j) ]^(-1),
 
-  averaged over centres.
+  averaged geometrically over centres, which reproduces the published curve: 15.8 for raw 6 x 6
+  patches of CIFAR-10 at k = 2000, where the arithmetic mean is 17.2 and the harmonic 14.2.
 
 Raw patches, or whitened by ``W = V diag((λ + ε)^(-1/2))`` (`patches`). Checked: a sphere of known
 dimension in `tests/vision/test_dimension.py`, published values in `training/vision/dimension.py`.
@@ -42,7 +43,7 @@ class PatchDimension:
     ----------
     covariance : int
     levina_bickel : float
-        At the largest number of neighbours.
+        Geometric mean over centres, at the largest number of neighbours.
     patch : int
     whitened : bool
     n_reference_patches : int
@@ -173,11 +174,11 @@ def _steps(largest: int) -> list[int]:
 
 
 def _mean_dimension(squared: NDArray[np.floating], k: int) -> float:
-    """m_k averaged over the centres without a copy at distance zero."""
+    """Geometric mean of m_k over the centres without a copy at distance zero."""
     values = levina_bickel(squared[squared[:, 0] > 0], k)
     if np.isnan(values).all():
         raise ValueError("every patch has copies of itself only; give images with other content")
-    return float(np.nanmean(values))
+    return float(np.exp(np.nanmean(np.log(values))))
 
 
 def _exact(
