@@ -17,8 +17,8 @@ _EXPORTS = {
     "ImageSet": "vision.data",
     "load_images": "vision.data",
     "evidence_map": "vision.evidence",
-    "load_model": "vision.models",
-    "save_model": "vision.models",
+    "load_model": "vision.model_files",
+    "save_model": "vision.model_files",
     "patch_dimension": "vision.dimension",
 }
 __all__ = list(_EXPORTS)

@@ -66,7 +66,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     @abstractmethod
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what was fitted, for a file of `models`."""
+        """Return what was fitted, for a file of `model_files`."""
 
     @abstractmethod
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from thiry_calc.linear.suggestion import suggestion
 from vision.estimator import ImageClassifier
-from vision.models import CLASSIFIERS
+from vision.model_files import CLASSIFIERS
 
 __all__ = ["MODELS", "PRESETS", "build"]
 

@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from thiry_calc.linear import store
 from vision import ImageKNN, PatchVoteKNN, ScatteringLinear, SimplePatch, evidence_map
 from vision.evidence import explain
-from vision.models import load_model, save_model
+from vision.model_files import load_model, save_model
 
 QUICK = {"epochs": 15, "batch_size": 32, "learning_rate": 0.03, "milestones": (12,), "pad": 1}
 TRAINED = {"patch_size": 4, "pooling": (3, 2), "mirror": False, "schedule": QUICK}

@@ -12,7 +12,7 @@ import vision.cli
 from vision.cli import main
 from vision.commands.explain import _label
 from vision.data import load_images, save_npz
-from vision.models import load_model
+from vision.model_files import load_model
 
 SMALL = ["--set", "n_patches=100", "--set", "patch_size=4", "--set", "pooling=2"]
 
@@ -207,3 +207,21 @@ def test_the_package_is_lazy_and_the_runtime_free_of_torch():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "ok"
+
+
+def test_the_shipped_model_explains_by_name(capsys, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "one.npz", images=image)
+    heat = tmp_path / "heat.png"
+    arguments = [
+        "explain",
+        "cifar10-simplepatch",
+        tmp_path / "one.npz",
+        "-o",
+        heat,
+        "--class",
+        "cat",
+    ]
+    (found,) = _json(capsys, *arguments)["classes"]
+    assert found["class"] == "cat"
+    assert found["sum"] == pytest.approx(found["score"], abs=1e-5)

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from vision.data import load_images
-from vision.models import load_model
+from vision.model_files import load_model
 from vision.report import measure
 
 EXAMPLE = "thiry-vision evaluate cifar10.vision test_batch.bin --json"

@@ -9,7 +9,7 @@ import numpy as np
 from thiry_calc.linear.suggestion import suggestion
 from vision.data import load_images
 from vision.evidence import explain
-from vision.models import load_model
+from vision.model_files import load_model
 from vision.plot import check_plot, plot_evidence, plot_gallery
 from vision.report import label_name
 from vision.simplepatch import SimplePatch

@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from vision.data import load_images
-from vision.models import load_model
+from vision.model_files import load_model
 from vision.report import label_name
 
 EXAMPLE = "thiry-vision predict cifar10.vision photos/ --top 3"

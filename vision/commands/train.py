@@ -11,7 +11,7 @@ import numpy as np
 
 from thiry_calc.linear.files import check_folder
 from vision.data import ImageSet, load_images, split
-from vision.models import save_model
+from vision.model_files import save_model
 from vision.presets import MODELS, PRESETS, build
 from vision.report import measure
 

@@ -18,6 +18,7 @@ from vision.estimator import ImageClassifier
 __all__ = ["CLASSIFIERS", "load_model", "save_model"]
 
 KIND = "image classifier"
+SHIPPED = Path(__file__).parent / "models"  # <name>/model.vision and card.md
 CLASSIFIERS = {
     "SimplePatch": "vision.simplepatch",
     "ScatteringLinear": "vision.scattering_linear",
@@ -62,6 +63,7 @@ def load_model(path: str | Path) -> tuple[ImageClassifier, dict[str, Any]]:
     Parameters
     ----------
     path : str or Path
+        Or the name of a shipped model (`SHIPPED`).
 
     Returns
     -------
@@ -76,6 +78,9 @@ def load_model(path: str | Path) -> tuple[ImageClassifier, dict[str, Any]]:
     ValueError
         Not such a file, damaged, or of an unknown class.
     """
+    shipped = SHIPPED / str(path) / "model.vision"
+    if not Path(path).exists() and shipped.is_file():
+        path = shipped
     header, arrays = store.load(path, KIND, schema=1)
     try:
         return _rebuild(str(path), header, arrays)
