@@ -20,7 +20,9 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from thiry_calc.linear import Gram, logistic, reduced_rank, ridge, ridge_of_rows
+from thiry_calc.linear import Gram, reduced_rank, ridge
+from thiry_calc.linear.logistic import logistic
+from thiry_calc.linear.normal import ridge_of_rows
 
 __all__ = ["LOSSES", "LinearHead", "fit_head"]
 

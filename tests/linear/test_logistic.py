@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from thiry_calc.linear import logistic
+from thiry_calc.linear.logistic import logistic
 
 
 def problem(n=300, K=8, T=4, seed=0):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from thiry_calc.linear import TSQR, Gram, definite, reduced_rank, ridge, ridge_of_rows, ridge_path
+from thiry_calc.linear import TSQR, Gram, definite, reduced_rank, ridge, ridge_path
+from thiry_calc.linear.normal import ridge_of_rows
 
 
 def problem(n=120, k=9, seed=0, targets=1):

@@ -7,9 +7,7 @@ scikit-learn, is imported on first use.
 from typing import TYPE_CHECKING, Any
 
 from thiry_calc.linear.bayes import evidence
-from thiry_calc.linear.logistic import logistic
 from thiry_calc.linear.model import LinearModel
-from thiry_calc.linear.normal import ridge_of_rows
 from thiry_calc.linear.solve import reduced_rank, ridge, ridge_path
 from thiry_calc.linear.statistics import TSQR, Gram, Statistics, merge
 from thiry_calc.linear.store import load, save
@@ -29,11 +27,9 @@ __all__ = [
     "evidence",
     "learning_curve",
     "load",
-    "logistic",
     "merge",
     "reduced_rank",
     "ridge",
-    "ridge_of_rows",
     "ridge_path",
     "save",
 ]
