@@ -23,7 +23,7 @@ from vision.filters import gaussian, low_frequencies, morlet
 
 __all__ = ["Scattering2D"]
 
-_CACHED = 2**20  # complex numbers
+_CACHED = 2**22  # complex numbers
 
 
 class Scattering2D(nn.Module):
