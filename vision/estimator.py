@@ -1,8 +1,8 @@
 """What the image classifiers share: checks of images and labels, batches, predictions.
 
 An `ImageClassifier` has scikit-learn's interface with images in place of rows: X is (N, H, W[, C])
-uint8. It is linear in local codes, so that each score can be shown as a sum over places
-(`evidence`).
+uint8. The score of a classifier that looks at patches is a sum over places, which `evidence_map`
+gives and `windows` locates.
 """
 
 from abc import abstractmethod
@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from vision.data import Images, as_images
-from vision.patch_heads import Windows
+from vision.pooling import Windows
 
 __all__ = ["ImageClassifier"]
 

@@ -27,7 +27,7 @@ _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", 
 # what zipfile, zlib and numpy raise on damaged bytes
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, OverflowError,
-    TypeError, AttributeError, MemoryError, NotImplementedError, RuntimeError,
+    TypeError, AttributeError, MemoryError, RuntimeError,
 )  # fmt: skip
 _KNOWN = (
     "an .npz with arrays 'images' and 'labels', CIFAR-10's *.bin, an *-idx3-ubyte[.gz], a picture, "

@@ -204,13 +204,9 @@ class PatchCode(nn.Module):
             raise ValueError(f"k = {k} given; expected 1..{dictionary.size - 1} neighbours")
         if not (np.isfinite(temperature) and temperature >= 0):
             raise ValueError(f"temperature {temperature} given; expected 0 (hard) or above")
-        self.dictionary, self.k, self.temperature, self.code = (
-            dictionary,
-            k,
-            float(temperature),
-            code,
-        )
-        # (x − offset)/scale·kernel = x·(kernel/scale) − offset·(kernel/scale)
+        self.dictionary, self.k = dictionary, k
+        self.temperature, self.code = float(temperature), code
+        # (x − offset)/scale·kernel = (x − offset)·(kernel/scale)
         kernel = dictionary.kernel / dictionary.scale[:, None]
         self._shift = torch.from_numpy(dictionary.offset)
         self.register_buffer("kernel", torch.from_numpy(kernel), persistent=False)

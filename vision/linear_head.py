@@ -1,8 +1,8 @@
 """Linear class scores by closed form or logistic loss, from features that come in blocks.
 
 For classes c, ``F_c(x) = φ(x)·w_c + b_c`` is fitted by `thiry_calc.linear`: to 1 for images of the
-class and 0 for others (loss "squares"), or by multinomial logistic regression ("logistic", a dozen
-times as many operations on rows that are all kept). Features are standardised by the mean and
+class and 0 for others (loss "squares"), or by multinomial logistic regression ("logistic", for
+which all rows are kept). Features are standardised by the mean and
 deviation of the first block, so that one penalty, per image and in units of the feature's
 variance, serves them all:
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from vision.data import Images, as_images
 from vision.estimator import Array, ImageClassifier
 from vision.nearest import nearest
-from vision.patch_heads import Windows
 from vision.patches import Whitening, draw_patches, unfold
+from vision.pooling import Windows
 
 __all__ = ["ImageKNN", "PatchVoteKNN"]
 

@@ -70,17 +70,13 @@ def check_patch(patch: int, height: int, width: int) -> None:
         )
 
 
-def patch_blocks(
-    images: NDArray[np.uint8], patch: int, stride: int = 1, most: int = _BLOCK
-) -> Iterator[Tensor]:
+def patch_blocks(images: NDArray[np.uint8], patch: int) -> Iterator[Tensor]:
     """Yield all patches in [0, 1], image by image, in blocks.
 
     Parameters
     ----------
     images : (N, H, W, C) uint8 array
-    patch, stride : int
-    most : int
-        Values in a block.
+    patch : int
 
     Yields
     ------
@@ -89,22 +85,20 @@ def patch_blocks(
     _, height, width, channels = images.shape
     check_patch(patch, height, width)
     size = patch * patch * channels
-    each = ((height - patch) // stride + 1) * ((width - patch) // stride + 1)
-    step = max(1, most // (each * size))
+    each = (height - patch + 1) * (width - patch + 1)
+    step = max(1, _BLOCK // (each * size))
     for start in range(0, len(images), step):
         block = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
-        yield unfold(block.float() / 255, patch, stride).reshape(-1, size)
+        yield unfold(block.float() / 255, patch).reshape(-1, size)
 
 
-def patch_moments(
-    images: NDArray[np.uint8], patch: int, stride: int = 1
-) -> tuple[Array, Array, int]:
+def patch_moments(images: NDArray[np.uint8], patch: int) -> tuple[Array, Array, int]:
     """Mean and covariance of all patches, in one pass and bounded memory.
 
     Parameters
     ----------
     images : (N, H, W, C) uint8 array
-    patch, stride : int
+    patch : int
 
     Returns
     -------
@@ -116,7 +110,7 @@ def patch_moments(
     """
     size = patch * patch * images.shape[-1]
     sums, products, n = np.zeros(size), np.zeros((size, size)), 0
-    for block in patch_blocks(images, patch, stride):
+    for block in patch_blocks(images, patch):
         centred = block - 0.5  # keeps single precision good for products
         sums += centred.sum(0, dtype=torch.float64).numpy()
         products += (centred.T @ centred).double().numpy()
@@ -150,7 +144,6 @@ class Whitening:
         images: NDArray[np.uint8],
         patch: int,
         regularization: float = 1e-3,
-        stride: int = 1,
         whiten: bool = True,
         mirror: bool = False,
     ) -> "Whitening":
@@ -162,8 +155,6 @@ class Whitening:
         patch : int
         regularization : float
             ε ≥ 0, of the covariance of pixels in [0, 1].
-        stride : int
-            Between patches.
         whiten : bool
             False: centre only.
         mirror : bool
@@ -180,7 +171,7 @@ class Whitening:
         """
         if not (np.isfinite(regularization) and regularization >= 0):
             raise ValueError(f"regularization {regularization} given; expected a number >= 0")
-        mean, covariance, _ = patch_moments(images, patch, stride)
+        mean, covariance, _ = patch_moments(images, patch)
         if mirror:
             turned = np.arange(len(mean)).reshape(patch, patch, -1)[:, ::-1].ravel()
             mean = (mean + mean[turned]) / 2

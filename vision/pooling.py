@@ -12,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Cells"]
+__all__ = ["Cells", "Windows"]
+
+# first places of windows, and those after the last, along rows and along columns
+Windows = tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
 
 
 @dataclass(frozen=True, eq=False)

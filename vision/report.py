@@ -43,7 +43,8 @@ def measure(
     """
     if data.labels is None:
         raise ValueError("the images have no labels to compare with; `predict` needs none")
-    labels = _by_name(data, tuple(names))
+    names = tuple(names)
+    labels = _by_name(data, names)
     known = np.isin(labels, model.classes_)
     if not known.any():
         raise ValueError(
@@ -54,7 +55,6 @@ def measure(
     order = np.argsort(-scores, axis=1, kind="stable")
     ranked = model.classes_[order[:, :5]]
     hits = ranked == labels[:, None]
-    names = tuple(names)
     return {
         "accuracy": float(hits[:, 0].mean()),
         "top5": float(hits.any(1).mean()),

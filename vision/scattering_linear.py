@@ -19,9 +19,9 @@ from tqdm import tqdm
 from vision.data import Images
 from vision.estimator import Array, ImageClassifier
 from vision.linear_head import fit_head
-from vision.patch_heads import Windows
-from vision.pooling import Cells
+from vision.pooling import Cells, Windows
 from vision.scattering import Scattering2D
+from vision.scores import LinearScores
 
 __all__ = ["ScatteringLinear"]
 
@@ -38,8 +38,8 @@ class ScatteringLinear(ImageClassifier):
     Parameters
     ----------
     J, oversampling : int, optional
-        See `Scattering2D`. By default 3 and 1 for grey images (99.4 % on MNIST, where 2 and 0 give
-        99.3), 2 and 0 for colour, whose features are three times as many.
+        See `Scattering2D`. By default 3 and 1 for grey images (99.4 % on MNIST), 2 and 0 for
+        colour, whose features are three times as many.
     L, max_order : int
         See `Scattering2D`.
     color : {"rgb", "yuv", "grey"}
@@ -61,9 +61,8 @@ class ScatteringLinear(ImageClassifier):
     Attributes
     ----------
     scattering_ : Scattering2D
-    weights_ : (g, g', F, T) float32 array
-        F features at each place: channels times paths.
-    intercept_ : (T,) array
+    scores_ : LinearScores
+        Of weights (g, g', F, T) for F features at each place: channels times paths.
     penalty_ : float
     """
 
@@ -108,10 +107,9 @@ class ScatteringLinear(ImageClassifier):
             copies,
             self.loss,
         )
-        grid = self.cells_.starts.shape[1:] * 2 if self.cells_ else self.scattering_.grid()
-        self.weights_ = head.weights.reshape(*grid, -1, len(self.classes_))
-        self.intercept_, self.penalty_ = head.intercept, head.penalty
-        self.validation_ = head.validation
+        weights = head.weights.reshape(*self._shape(), len(self.classes_))
+        self.scores_ = LinearScores(weights, head.intercept)
+        self.penalty_, self.validation_ = head.penalty, head.validation
 
     def _prepare(self) -> None:
         """Build what follows from the parameters and the images' shape."""
@@ -126,6 +124,13 @@ class ScatteringLinear(ImageClassifier):
         self.scattering_ = Scattering2D(J, (height, width), self.L, self.max_order, alpha)
         grid = self.scattering_.grid()
         self.cells_ = None if self.pooling is None else Cells.build(grid, self.pooling)
+
+    def _shape(self) -> tuple[int, int, int]:
+        """Cells along rows and columns, and features at each."""
+        g = self.cells_.side if self.cells_ else 0
+        rows, columns = (g, g) if self.cells_ else self.scattering_.grid()
+        channels = 1 if self.color == "grey" else self.image_shape_[2]
+        return rows, columns, channels * self.scattering_.n_paths
 
     def _channels(self, images: Images) -> Tensor:
         """(B, channels, H, W) in [0, 1]."""
@@ -144,11 +149,9 @@ class ScatteringLinear(ImageClassifier):
             ]
         return torch.cat(batches).permute(0, 2, 3, 1)
 
-    def _features(self, images: Images) -> NDArray[np.float32]:
+    def _pooled(self, images: Images) -> Tensor:
         maps = self._maps(images)
-        maps = maps if self.cells_ is None else self.cells_.average(maps)
-        flat: NDArray[np.float32] = maps.reshape(len(images), -1).numpy()
-        return flat
+        return maps if self.cells_ is None else self.cells_.average(maps)
 
     def _blocks(self, images: Images, rows: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
         """Features in blocks; rows past the last image are mirror images."""
@@ -158,12 +161,11 @@ class ScatteringLinear(ImageClassifier):
                 block = images[mine % len(images)]
                 turned = mine >= len(images)
                 block[turned] = block[turned, :, ::-1]
-                yield self._features(block)
+                yield self._pooled(block).reshape(len(mine), -1).numpy()
                 bar.update(len(mine))
 
     def _scores(self, images: Images) -> Array:
-        flat = self.weights_.reshape(-1, len(self.classes_)).astype(np.float64)
-        return np.asarray(self._features(images).astype(np.float64) @ flat + self.intercept_)
+        return self.scores_(self._pooled(images))
 
     def windows(self) -> Windows:
         """First pixels of the squares that φ_J averages, and those after the last, by axis."""
@@ -176,20 +178,12 @@ class ScatteringLinear(ImageClassifier):
         return (middles[0] - half, middles[0] + half), (middles[1] - half, middles[1] + half)
 
     def _evidence(self, images: Images, column: int) -> Array:
-        maps = self._maps(images)[0]
-        weights = torch.from_numpy(np.ascontiguousarray(self.weights_[..., column]))
-        weights = weights if self.cells_ is None else self.cells_.spread(weights)
-        parts = (maps * weights).sum(-1, dtype=torch.float64)
-        return np.asarray(parts.numpy() + self.intercept_[column] / parts.numel())
+        return self.scores_.evidence(self._maps(images)[0], self.cells_, column)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        return {
-            "weights": self.weights_,
-            "intercept": self.intercept_,
-            "penalty": np.array(self.penalty_),
-        }
+        return {**self.scores_.to_arrays(), "penalty": np.array(self.penalty_)}
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         self._prepare()
-        self.weights_, self.intercept_ = arrays["weights"], arrays["intercept"]
+        self.scores_ = LinearScores.from_arrays(arrays, self._shape())
         self.penalty_ = float(arrays["penalty"])

@@ -28,8 +28,9 @@ from vision.data import Images
 from vision.estimator import Array, ImageClassifier
 from vision.knn import PatchCode, PatchDictionary
 from vision.linear_head import fit_head
-from vision.patch_heads import Hidden, HiddenScores, LinearScores, LowRank, Windows
-from vision.pooling import Cells
+from vision.patch_heads import Hidden, LowRank
+from vision.pooling import Cells, Windows
+from vision.scores import HiddenScores, LinearScores
 from vision.sgd import Schedule, train
 
 __all__ = ["SimplePatch"]
@@ -267,7 +268,7 @@ class SimplePatch(ImageClassifier):
         return self.scores_.windows(self.dictionary_.patch, self.cells_)
 
     def _batch_size(self) -> int:
-        return min(256, self._step())
+        return min(super()._batch_size(), self._step())
 
     def _evidence(self, images: Images, column: int) -> Array:
         codes = self.code_(torch.from_numpy(images))[0]
@@ -312,5 +313,6 @@ class SimplePatch(ImageClassifier):
         self.dictionary_ = PatchDictionary.from_arrays(arrays)
         self._prepare()
         kind = HiddenScores if self.head == "hidden" else LinearScores
-        self.scores_ = kind.from_arrays(arrays, self.cells_.side)
+        g = self.cells_.side
+        self.scores_ = kind.from_arrays(arrays, (g, g, 2, self.dictionary_.size))
         self.penalty_ = float(arrays["penalty"])

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from vision import SimplePatch
-from vision.patch_heads import Hidden, HiddenScores, LinearScores, LowRank
+from vision.patch_heads import Hidden, LowRank
+from vision.scores import HiddenScores, LinearScores
 from vision.sgd import Schedule, TrainingStopped, augment
 
 OPTIONS = {"n_patches": 30, "patch_size": 4, "pooling": (3, 2), "mirror": False, "rank": 5}
@@ -94,7 +95,7 @@ def test_a_low_rank_head_is_its_matrix():
 
 def test_a_hidden_head_keeps_its_state():
     head = Hidden(2 * 7, 3, 5, width=6).eval()
-    again = HiddenScores.from_arrays(HiddenScores(head).to_arrays(), 5)
+    again = HiddenScores.from_arrays(HiddenScores(head).to_arrays(), (5, 5, 2, 7))
     pooled = torch.rand(2, 5, 5, 2, 7)
     np.testing.assert_array_equal(again(pooled), HiddenScores(head)(pooled))
     with pytest.raises(ValueError, match="3 x 3 or more"):

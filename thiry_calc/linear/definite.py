@@ -1,8 +1,8 @@
 """Symmetric definite systems of any size: Cholesky factors and substitutions in blocks.
 
 LAPACK's own routines would do, but OpenBLAS 0.3 crashes in ``potrf`` of 16,384 columns and more
-on several threads. In blocks nearly all operations are matrix products, and the time is LAPACK's.
-Checked against `numpy.linalg.solve`.
+on several threads. In blocks nearly all operations are matrix products. Checked against
+`numpy.linalg.solve`.
 """
 
 from typing import Any
