@@ -12,6 +12,8 @@ are two matrix products, without a Fourier transform. Coefficients, their order 
 are those of kymatio 0.3, to 1e-6 (see tests/vision/test_scattering.py).
 """
 
+import math
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -20,9 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vision.filters import gaussian, low_frequencies, morlet
+from vision.scattering_kernels import moduli, sums_of_products
 
 __all__ = ["Scattering2D"]
 
+Constants = Mapping[str, Tensor]
 _HELD = 2**22  # complex numbers of the second order at a time: the fastest of 2^18 to 2^23
 
 
@@ -82,7 +86,7 @@ class Scattering2D(nn.Module):
 
     def grid(self) -> tuple[int, int]:
         """Height and width of the output."""
-        return len(self._low("rows", 0)), len(self._low("columns", 0))
+        return len(self.get_buffer("rows_0")), len(self.get_buffer("columns_0"))
 
     def origin(self) -> tuple[int, int]:
         """Row and column of the pixel on which the first coefficient is centred."""
@@ -91,9 +95,6 @@ class Scattering2D(nn.Module):
             for axis, n in enumerate(self.shape)
         )
         return 2**self.J - rows, 2**self.J - columns
-
-    def _low(self, side: str, res: int) -> Tensor:
-        return self.get_buffer(f"{side}_{res}")
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform.
@@ -119,69 +120,94 @@ class Scattering2D(nn.Module):
             )
         flat = x.reshape(-1, *self.shape)
         count = max(1, _HELD // (self.L**2 * self.reflect_0.numel() * self.reflect_1.numel()))
-        result = torch.cat([self._transform(block) for block in flat.split(count)])
+        constants = {name: value.to(x.dtype) for name, value in self._constants()}
+        result = torch.cat([self._transform(block, constants) for block in flat.split(count)])
         return result.reshape(*x.shape[:-2], *result.shape[1:])
 
-    def _transform(self, flat: Tensor) -> Tensor:
+    def _constants(self) -> Iterator[tuple[str, Tensor]]:
+        return (pair for pair in self.named_buffers() if pair[1].is_floating_point())
+
+    def _transform(self, flat: Tensor, constants: Constants) -> Tensor:
         """Coefficients (B, n_paths, h, w) of images (B, H, W)."""
         padded = flat[:, self.get_buffer("reflect_0")][:, :, self.get_buffer("reflect_1")]
-        outputs = [self._average(padded, 0)[:, None]]
-        spectrum = torch.fft.fft2(padded)[:, None]
-        first = [self._modulus(spectrum, 0, j) for j in range(self.J)]
-        outputs += [self._average(u, self._res(j)) for j, u in enumerate(first)]
+        outputs = [_average(padded, constants, 0)[:, None]]
+        spectrum = torch.fft.fft2(padded)
+        first = [_filtered_modulus(spectrum, constants[f"psi_{j}_0"]) for j in range(self.J)]
+        outputs += [_average(u, constants, self._res(j)) for j, u in enumerate(first)]
         if self.max_order == 2:
-            outputs += [self._second(u, j) for j, u in enumerate(first[:-1])]
+            outputs += [self._second(u, constants, j) for j, u in enumerate(first[:-1])]
         return torch.cat(outputs, 1)
 
     def _res(self, j: int) -> int:
         """log2 of the step of the grid on which scale j is kept."""
         return max(j - self.oversampling, 0)
 
-    def _second(self, u: Tensor, j1: int) -> Tensor:
+    def _second(self, u: Tensor, constants: Constants, j1: int) -> Tensor:
         """S2 of all paths from j1: (B, L, m, n) to (B, paths, h, w)."""
-        spectrum = torch.fft.fft2(u)[:, :, None]
+        spectrum = torch.fft.fft2(u)
         res = self._res(j1)
         later = [
-            self._average(self._modulus(spectrum, res, j2), self._res(j2))
+            _average(
+                _filtered_modulus(spectrum, constants[f"psi_{j2}_{res}"]), constants, self._res(j2)
+            )
             for j2 in range(j1 + 1, self.J)
         ]
         return torch.cat(later, 2).flatten(1, 2)
 
-    def _modulus(self, spectrum: Tensor, res: int, j: int) -> Tensor:
-        """|u ⋆ ψ_{j,θ}| for all θ, from the grid of 2^res to that of scale j."""
-        psi = self.get_buffer(f"psi_{j}_{res}").to(spectrum.real.dtype)
-        step = 2 ** (self._res(j) - res)
-        filtered = torch.fft.ifft2(_folded_product(spectrum, psi, step))
-        real, imaginary = filtered.real, filtered.imag
-        # thrice as fast as abs(); the tiny number keeps derivatives finite at zero
-        tiny = torch.full((), 1e-30, dtype=real.dtype, device=real.device)
-        return torch.addcmul(torch.addcmul(tiny, real, real), imaginary, imaginary).sqrt_()
 
-    def _average(self, u: Tensor, res: int) -> Tensor:
-        """U ⋆ φ_J on the output's grid."""
-        rows, columns = self._low("rows", res).to(u.dtype), self._low("columns", res).to(u.dtype)
-        return rows @ (u @ columns.T)
+def _average(u: Tensor, constants: Constants, res: int) -> Tensor:
+    """U ⋆ φ_J on the output's grid, from that of 2^res."""
+    return constants[f"rows_{res}"] @ (u @ constants[f"columns_{res}"].T)
 
 
-def _folded_product(spectrum: Tensor, psi: Tensor, step: int) -> Tensor:
-    """Multiply in frequency and subsample in space, which is folding in frequency.
+def _filtered_modulus(spectrum: Tensor, psi: Tensor) -> Tensor:
+    """|u ⋆ ψ_θ| for all θ, on a coarser grid.
 
-    Filters are real, so that pairs of real numbers are scaled by them.
+    Filters are real in frequency, so that pairs of real numbers are scaled by them; subsampling in
+    space is folding in frequency.
+
+    Parameters
+    ----------
+    spectrum : (..., M, N) complex tensor
+        Of u.
+    psi : (L, s², 2MN/s²) tensor
+        Of filters, by parts (`_parts`) for grids s times coarser, real and imaginary numbers.
+
+    Returns
+    -------
+    (..., L, M/s, N/s) tensor
     """
-    m, n = psi.shape[-2] // step, 2 * psi.shape[-1] // step
-    pairs = torch.view_as_real(spectrum).flatten(-2)
-    weights = (psi / step**2).repeat_interleave(2, -1)
-    # contiguous parts give long inner loops
-    parts = [
-        (pairs[part].contiguous(), weights[part].contiguous())
-        for a in range(step)
-        for b in range(step)
-        for part in [(..., slice(a * m, (a + 1) * m), slice(b * n, (b + 1) * n))]
-    ]
-    total = parts[0][0] * parts[0][1]
-    for values, weight in parts[1:]:
-        total = torch.addcmul(total, values, weight)
-    return torch.view_as_complex(total.unflatten(-1, (n // 2, 2)))
+    step = math.isqrt(psi.shape[1])
+    m, n = (size // step for size in spectrum.shape[-2:])
+    values = _parts(torch.view_as_real(spectrum).flatten(-2), step)
+    if _compiled(values):
+        total = sums_of_products(values.flatten(0, -3), psi)
+    else:
+        total = values[..., None, 0, :] * psi[:, 0]
+        for q in range(1, step**2):
+            total.addcmul_(values[..., None, q, :], psi[:, q])
+    folded = torch.view_as_complex(total.reshape(*spectrum.shape[:-2], len(psi), m, n, 2))
+    return _modulus(torch.fft.ifft2(folded))
+
+
+def _parts(x: Tensor, step: int) -> Tensor:
+    """Frequencies one on a coarser grid, by rows: (..., M, N) to (..., step², MN/step²)."""
+    blocks = x.unflatten(-1, (step, -1)).unflatten(-3, (step, -1))
+    return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+
+
+def _modulus(z: Tensor) -> Tensor:
+    if _compiled(z):
+        return moduli(z)
+    real, imaginary = z.real, z.imag
+    # thrice as fast as abs(); the tiny number keeps derivatives finite at zero
+    tiny = torch.full((), 1e-30, dtype=real.dtype, device=real.device)
+    return torch.addcmul(tiny, real, real).addcmul_(imaginary, imaginary).sqrt_()
+
+
+def _compiled(x: Tensor) -> bool:
+    """Whether the compiled kernels apply."""
+    return x.device.type == "cpu" and not x.requires_grad
 
 
 @lru_cache(maxsize=8)
@@ -196,7 +222,9 @@ def _constants(
         psi = np.stack([morlet((padded[0], padded[1]), j, t, 4 / L) for t in angles])
         earlier = {steps[j1] for j1 in range(j)} if max_order == 2 else set()
         for res in {0} | earlier:
-            constants[f"psi_{j}_{res}"] = low_frequencies(psi, 2**res)
+            step = 2 ** (steps[j] - res)
+            pairs = np.repeat(low_frequencies(psi, 2**res) / step**2, 2, axis=-1)
+            constants[f"psi_{j}_{res}"] = _parts(torch.from_numpy(pairs), step).numpy()
     for side, size in zip(("rows", "columns"), padded, strict=True):
         for res in {0, *steps}:
             constants[f"{side}_{res}"] = _low_pass(size, J, res, oversampling)

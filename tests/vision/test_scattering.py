@@ -54,6 +54,16 @@ def test_gradients_are_right_and_finite_at_zero():
     assert torch.isfinite(zero.grad).all()
 
 
+@pytest.mark.parametrize(("J", "alpha"), [(2, 0), (3, 0), (3, 1)])
+def test_compiled_kernels_and_differentiable_operations_agree(J, alpha):
+    S = Scattering2D(J, (24, 17), L=5, oversampling=alpha)
+    x = torch.rand(3, 2, 24, 17, dtype=torch.float64)
+    traced = S(x.clone().requires_grad_())
+    assert traced.requires_grad
+    assert (S(x) - traced).abs().max() < 1e-12
+    assert (S(x.transpose(0, 1)) - traced.transpose(0, 1)).abs().max() < 1e-12
+
+
 @pytest.mark.parametrize("alpha", [1, 2])
 def test_oversampling_adds_points_between_the_same_ones(alpha):
     x = torch.rand(2, 32, 32, dtype=torch.float64)
