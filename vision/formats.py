@@ -1,7 +1,8 @@
 """Readers of image files: npz, CIFAR-10's binary batches, idx, folders of pictures.
 
 Each returns raw arrays (images, labels or None, class names); `vision.data` checks them.
-Nothing is unpickled: CIFAR-10's Python batches are refused by name. The layouts:
+Nothing is unpickled: CIFAR-10's Python batches are refused by name. Nothing is unpacked that
+would take more than the machine's memory. The layouts:
 
     CIFAR-10   records of 1 label byte and 3072 pixels: red, green, blue planes of 32 x 32
                (Krizhevsky, Learning multiple layers of features from tiny images (2009))
@@ -10,6 +11,8 @@ Nothing is unpickled: CIFAR-10's Python batches are refused by name. The layouts
 """
 
 import gzip
+import math
+import os
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -80,11 +83,12 @@ def read_npz(path: Path) -> Raw:
     try:
         with np.load(path, allow_pickle=False) as archive:
             names = archive.files
+            _must_fit(sum(member.file_size for member in archive.zip.infolist()))
             arrays = {k: archive[k] for k in ("images", "labels", "class_names") if k in names}
     except _DAMAGE as error:
         raise ValueError(
-            f"{str(path)!r} is damaged or holds Python objects ({error}); write it again with "
-            "numpy.savez"
+            f"{str(path)!r} is damaged, too large or holds Python objects ({error}); write it "
+            "again with numpy.savez"
         ) from error
     if "images" not in arrays:
         raise ValueError(
@@ -96,6 +100,17 @@ def read_npz(path: Path) -> Raw:
         arrays.get("labels"),
         tuple(str(n) for n in np.atleast_1d(arrays.get("class_names", ()))),
     )
+
+
+def _must_fit(size: int) -> None:
+    """Refuse what would fill the memory, where the system says how much there is."""
+    known = hasattr(os, "sysconf")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else math.inf
+    if size > memory:
+        raise ValueError(
+            f"it unpacks to {size / 2**30:.1f} GiB, more than the {memory / 2**30:.1f} GiB of "
+            "this machine's memory"
+        )
 
 
 def read_cifar(path: Path) -> Raw:
@@ -136,15 +151,18 @@ def _training_batches(folder: Path) -> list[Path]:
 def read_idx(path: Path) -> Array:
     """Read one idx file of bytes, compressed or not."""
     try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.suffix == ".gz" else data
-        if len(data) < 4 or data[:3] != b"\0\0\x08":
-            raise ValueError("its first bytes are not those of an idx file of bytes")
-        shape = tuple(np.frombuffer(data, ">u4", data[3], 4).astype(int))
-        values = np.frombuffer(data, np.uint8, int(np.prod(shape)), 4 + 4 * data[3])
-        return values.reshape(shape).copy()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            magic = stream.read(4)
+            if len(magic) < 4 or magic[:3] != b"\0\0\x08":
+                raise ValueError("its first bytes are not those of an idx file of bytes")
+            shape = [int(n) for n in np.frombuffer(stream.read(4 * magic[3]), ">u4", magic[3])]
+            size = math.prod(shape)
+            _must_fit(size)
+            return np.frombuffer(stream.read(size), np.uint8, size).reshape(shape).copy()
     except _DAMAGE as error:
-        raise ValueError(f"{str(path)!r} is damaged ({error}); fetch it again") from error
+        raise ValueError(
+            f"{str(path)!r} is damaged or too large ({error}); fetch it again"
+        ) from error
 
 
 def read_idx_pair(path: Path) -> Raw:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vision import formats
 from vision.data import ImageSet, as_images, load_images, save_npz, split
 
 
@@ -90,6 +91,19 @@ def test_idx_files(tmp_path, ending):
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(ValueError, match="damaged"):
         load_images(path)
+
+
+def test_what_unpacks_to_more_than_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats.os, "sysconf", lambda name: 1000)  # a megabyte
+    np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((2000, 32, 32), np.uint8))
+    with pytest.raises(ValueError, match="memory"):
+        load_images(tmp_path / "bomb.npz")
+    head = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2000, 32, 32)
+    (tmp_path / "a-idx3-ubyte.gz").write_bytes(gzip.compress(head + bytes(2000 * 32 * 32)))
+    with pytest.raises(ValueError, match="memory"):
+        load_images(tmp_path / "a-idx3-ubyte.gz")
+    np.savez(tmp_path / "small.npz", images=np.zeros((2, 32, 32), np.uint8))
+    assert len(load_images(tmp_path / "small.npz")) == 2
 
 
 def test_folders_of_pictures(tmp_path):
