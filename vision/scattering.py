@@ -13,7 +13,7 @@ are those of kymatio 0.3, to 1e-6 (see tests/vision/test_scattering.py).
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -26,12 +26,14 @@ from vision.scattering_kernels import moduli, sums_of_products
 
 __all__ = ["Scattering2D"]
 
-Constants = Mapping[str, Tensor]
+Tables = Mapping[str, Tensor]  # filters and low-pass operators by name
 _HELD = 2**22  # complex numbers of the second order at a time: the fastest of 2^18 to 2^23
 
 
 class Scattering2D(nn.Module):
     """Scattering coefficients of images; differentiable, of the dtype and device of its input.
+
+    Where no derivative is needed, `evaluate` is some 1.5 times faster on a CPU.
 
     Parameters
     ----------
@@ -113,6 +115,14 @@ class Scattering2D(nn.Module):
         ValueError
             Images of another size or type.
         """
+        return self._coefficients(x, compiled=False)
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor) -> Tensor:
+        """Transform as `forward` does, without derivatives: faster on a CPU."""
+        return self._coefficients(x, compiled=x.device.type == "cpu")
+
+    def _coefficients(self, x: Tensor, compiled: bool) -> Tensor:
         if x.shape[-2:] != self.shape or x.dtype not in (torch.float32, torch.float64):
             raise ValueError(
                 f"images of shape {tuple(x.shape)} and type {x.dtype} given; expected "
@@ -120,47 +130,42 @@ class Scattering2D(nn.Module):
             )
         flat = x.reshape(-1, *self.shape)
         count = max(1, _HELD // (self.L**2 * self.reflect_0.numel() * self.reflect_1.numel()))
-        constants = {name: value.to(x.dtype) for name, value in self._constants()}
-        result = torch.cat([self._transform(block, constants) for block in flat.split(count)])
+        tables = {k: v.to(x.dtype) for k, v in self.named_buffers() if v.is_floating_point()}
+        blocks = [self._transform(block, tables, compiled) for block in flat.split(count)]
+        result = torch.cat(blocks)
         return result.reshape(*x.shape[:-2], *result.shape[1:])
 
-    def _constants(self) -> Iterator[tuple[str, Tensor]]:
-        return (pair for pair in self.named_buffers() if pair[1].is_floating_point())
-
-    def _transform(self, flat: Tensor, constants: Constants) -> Tensor:
+    def _transform(self, flat: Tensor, tables: Tables, compiled: bool) -> Tensor:
         """Coefficients (B, n_paths, h, w) of images (B, H, W)."""
         padded = flat[:, self.get_buffer("reflect_0")][:, :, self.get_buffer("reflect_1")]
-        outputs = [_average(padded, constants, 0)[:, None]]
+        outputs = [_average(padded, tables, 0)[:, None]]
         spectrum = torch.fft.fft2(padded)
-        first = [_filtered_modulus(spectrum, constants[f"psi_{j}_0"]) for j in range(self.J)]
-        outputs += [_average(u, constants, self._res(j)) for j, u in enumerate(first)]
+        first = [_filtered(spectrum, tables[f"psi_{j}_0"], compiled) for j in range(self.J)]
+        outputs += [_average(u, tables, self._res(j)) for j, u in enumerate(first)]
         if self.max_order == 2:
-            outputs += [self._second(u, constants, j) for j, u in enumerate(first[:-1])]
+            outputs += [self._second(u, tables, j, compiled) for j, u in enumerate(first[:-1])]
         return torch.cat(outputs, 1)
 
     def _res(self, j: int) -> int:
         """log2 of the step of the grid on which scale j is kept."""
         return max(j - self.oversampling, 0)
 
-    def _second(self, u: Tensor, constants: Constants, j1: int) -> Tensor:
+    def _second(self, u: Tensor, tables: Tables, j1: int, compiled: bool) -> Tensor:
         """S2 of all paths from j1: (B, L, m, n) to (B, paths, h, w)."""
         spectrum = torch.fft.fft2(u)
-        res = self._res(j1)
-        later = [
-            _average(
-                _filtered_modulus(spectrum, constants[f"psi_{j2}_{res}"]), constants, self._res(j2)
-            )
-            for j2 in range(j1 + 1, self.J)
-        ]
+        later = []
+        for j2 in range(j1 + 1, self.J):
+            v = _filtered(spectrum, tables[f"psi_{j2}_{self._res(j1)}"], compiled)
+            later.append(_average(v, tables, self._res(j2)))
         return torch.cat(later, 2).flatten(1, 2)
 
 
-def _average(u: Tensor, constants: Constants, res: int) -> Tensor:
+def _average(u: Tensor, tables: Tables, res: int) -> Tensor:
     """U ⋆ φ_J on the output's grid, from that of 2^res."""
-    return constants[f"rows_{res}"] @ (u @ constants[f"columns_{res}"].T)
+    return tables[f"rows_{res}"] @ (u @ tables[f"columns_{res}"].T)
 
 
-def _filtered_modulus(spectrum: Tensor, psi: Tensor) -> Tensor:
+def _filtered(spectrum: Tensor, psi: Tensor, compiled: bool) -> Tensor:
     """|u ⋆ ψ_θ| for all θ, on a coarser grid.
 
     Filters are real in frequency, so that pairs of real numbers are scaled by them; subsampling in
@@ -172,6 +177,8 @@ def _filtered_modulus(spectrum: Tensor, psi: Tensor) -> Tensor:
         Of u.
     psi : (L, s², 2MN/s²) tensor
         Of filters, by parts (`_parts`) for grids s times coarser, real and imaginary numbers.
+    compiled : bool
+        Use `scattering_kernels`, which know no derivatives.
 
     Returns
     -------
@@ -180,14 +187,15 @@ def _filtered_modulus(spectrum: Tensor, psi: Tensor) -> Tensor:
     step = math.isqrt(psi.shape[1])
     m, n = (size // step for size in spectrum.shape[-2:])
     values = _parts(torch.view_as_real(spectrum).flatten(-2), step)
-    if _compiled(values):
+    if compiled:
         total = sums_of_products(values.flatten(0, -3), psi)
     else:
         total = values[..., None, 0, :] * psi[:, 0]
         for q in range(1, step**2):
             total.addcmul_(values[..., None, q, :], psi[:, q])
     folded = torch.view_as_complex(total.reshape(*spectrum.shape[:-2], len(psi), m, n, 2))
-    return _modulus(torch.fft.ifft2(folded))
+    filtered = torch.fft.ifft2(folded)
+    return moduli(filtered) if compiled else _modulus(filtered)
 
 
 def _parts(x: Tensor, step: int) -> Tensor:
@@ -197,17 +205,10 @@ def _parts(x: Tensor, step: int) -> Tensor:
 
 
 def _modulus(z: Tensor) -> Tensor:
-    if _compiled(z):
-        return moduli(z)
+    """Absolute values, with finite derivatives at zero; thrice as fast as abs()."""
     real, imaginary = z.real, z.imag
-    # thrice as fast as abs(); the tiny number keeps derivatives finite at zero
     tiny = torch.full((), 1e-30, dtype=real.dtype, device=real.device)
     return torch.addcmul(tiny, real, real).addcmul_(imaginary, imaginary).sqrt_()
-
-
-def _compiled(x: Tensor) -> bool:
-    """Whether the compiled kernels apply."""
-    return x.device.type == "cpu" and not x.requires_grad
 
 
 @lru_cache(maxsize=8)

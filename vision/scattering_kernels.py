@@ -1,4 +1,4 @@
-"""Compiled kernels of the scattering transform on a CPU, where no derivative is asked.
+"""Compiled kernels of the scattering transform on a CPU, without derivatives.
 
 Products with filters and moduli lie between Fourier transforms and are limited by memory: here
 each reads its input once and writes its result once, which makes the transform as a whole about
@@ -41,13 +41,13 @@ def moduli(z: Tensor) -> Tensor:
     return torch.from_numpy(out).view(z.shape)
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@njit(fastmath={"contract"}, cache=True)
 def _multiply(a, b, out):
     for c in range(out.size):
         out[c] = a[c] * b[c]
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@njit(fastmath={"contract"}, cache=True)
 def _add_product(a, b, out):
     for c in range(out.size):
         out[c] += a[c] * b[c]
@@ -62,7 +62,7 @@ def _sum_all(values, weights, out):
                 _add_product(values[i, q], weights[f, q], out[i, f])
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@njit(fastmath={"contract"}, cache=True)
 def _modulus(pairs, out):
     for c in range(out.size):
         real, imaginary = pairs[2 * c], pairs[2 * c + 1]

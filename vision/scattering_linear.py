@@ -142,11 +142,10 @@ class ScatteringLinear(ImageClassifier):
 
     def _maps(self, images: Images) -> Tensor:
         """Features at each place: (B, h, w, F)."""
-        with torch.no_grad():
-            batches = [
-                self.scattering_(self._channels(images[i : i + _BATCH])).flatten(1, 2)
-                for i in range(0, len(images), _BATCH)
-            ]
+        batches = [
+            self.scattering_.evaluate(self._channels(images[i : i + _BATCH])).flatten(1, 2)
+            for i in range(0, len(images), _BATCH)
+        ]
         return torch.cat(batches).permute(0, 2, 3, 1)
 
     def _pooled(self, images: Images) -> Tensor:

@@ -30,6 +30,7 @@ def test_coefficients_are_those_of_kymatio(kymatio, J, shape, L, order):
     ours = Scattering2D(J, shape, L, order)
     assert ours(x).shape == theirs.shape == (2, 3, ours.n_paths, *ours.grid())
     assert (ours(x) - theirs).abs().max() < 1e-6
+    assert (ours.evaluate(x) - theirs).abs().max() < 1e-6
     assert (ours(x.double()) - theirs).abs().max() < 1e-6
 
 
@@ -55,13 +56,23 @@ def test_gradients_are_right_and_finite_at_zero():
 
 
 @pytest.mark.parametrize(("J", "alpha"), [(2, 0), (3, 0), (3, 1)])
-def test_compiled_kernels_and_differentiable_operations_agree(J, alpha):
+def test_compiled_kernels_give_the_same_coefficients(J, alpha):
     S = Scattering2D(J, (24, 17), L=5, oversampling=alpha)
-    x = torch.rand(3, 2, 24, 17, dtype=torch.float64)
-    traced = S(x.clone().requires_grad_())
-    assert traced.requires_grad
-    assert (S(x) - traced).abs().max() < 1e-12
-    assert (S(x.transpose(0, 1)) - traced.transpose(0, 1)).abs().max() < 1e-12
+    x = torch.rand(3, 2, 24, 17, dtype=torch.float64, requires_grad=True)
+    found = S.evaluate(x)
+    assert not found.requires_grad
+    assert (found - S(x)).abs().max() < 1e-12
+    assert (S.evaluate(x.transpose(0, 1)) - found.transpose(0, 1)).abs().max() < 1e-12
+    assert (S.evaluate(x.float()) - found).abs().max() < 1e-6
+    assert torch.isnan(S.evaluate(torch.full_like(x, torch.nan))).all()
+
+
+def test_transforms_of_functions_apply():
+    S = Scattering2D(2, (8, 8), L=4)
+    x, v = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    assert (torch.func.vmap(S)(x) - S(x)).abs().max() < 1e-14
+    derivative = torch.func.jvp(S, (x,), (v,))[1]
+    assert (derivative - (S(x + 1e-6 * v) - S(x - 1e-6 * v)) / 2e-6).abs().max() < 1e-8
 
 
 @pytest.mark.parametrize("alpha", [1, 2])
