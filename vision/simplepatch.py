@@ -271,7 +271,7 @@ class SimplePatch(ImageClassifier):
         return min(super()._batch_size(), self._step())
 
     def _evidence(self, images: Images, column: int) -> Array:
-        codes = self.code_(torch.from_numpy(images))[0]
+        codes = self.code_.evaluate(torch.from_numpy(images))[0]
         return self.scores_.evidence(codes, self.cells_, column)
 
     def telling_patches(self, label: Any, count: int = 10) -> tuple[NDArray[np.uint8], Array]:

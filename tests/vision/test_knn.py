@@ -83,7 +83,7 @@ def test_codes_name_the_nearest_patches(small, metric, whiten):
     words = dictionary(small, metric, whiten=whiten)
     code = PatchCode(words, 7)
     images = small.images[:2]
-    found = code(torch.from_numpy(images)).numpy()
+    found = code.evaluate(torch.from_numpy(images)).numpy()
     basis = Whitening.fit(small.images, 4, 1e-3, whiten=whiten and metric != "l2", mirror=True)
     x = (all_patches(images, 4) / 255 - basis.mean) @ basis.matrix
     d = (words.patches.reshape(30, -1) / 255 - basis.mean) @ basis.matrix
@@ -110,20 +110,24 @@ def test_soft_code_is_the_sigmoid_of_the_distance_to_the_threshold(small):
     images = torch.from_numpy(small.images[:2])
     hard, soft = PatchCode(words, 7), PatchCode(words, 7, 3.0)
     products = soft.products(images).numpy()
-    codes = soft(images).numpy()
+    codes = soft.evaluate(images).numpy()
     for sign, u in enumerate((products - words.bias, -products - words.bias)):
         tau = np.sort(u, -1)[..., -7:-6]
         np.testing.assert_allclose(codes[:, :, :, sign], 1 / (1 + np.exp((tau - u) / 3)), atol=1e-6)
-    np.testing.assert_array_equal(codes >= 0.5, hard(images).numpy() == 1)
+    np.testing.assert_array_equal(codes >= 0.5, hard.evaluate(images).numpy() == 1)
 
 
-def test_the_path_of_other_devices_gives_the_same_codes(small):
-    words = dictionary(small)
+@pytest.mark.parametrize(("temperature", "code"), [(0.0, "knn"), (2.0, "knn"), (0, "rectified")])
+def test_compiled_kernels_give_the_same_codes(small, temperature, code):
+    module = PatchCode(dictionary(small), 7, temperature, code)
     images = torch.from_numpy(small.images[:2])
-    for temperature in (0.0, 2.0):
-        code = PatchCode(words, 7, temperature)
-        products = code.products(images)
-        np.testing.assert_allclose(code.encode_torch(products), code(images), atol=1e-6)
+    np.testing.assert_allclose(module(images), module.evaluate(images), atol=1e-6, rtol=1e-6)
+
+
+def test_soft_codes_are_differentiable(small):
+    module = PatchCode(dictionary(small), 7, 3.0).double()
+    x = torch.from_numpy(small.images[:1, :5, :5] / 255.0).requires_grad_()
+    assert torch.autograd.gradcheck(module, x, eps=1e-7, atol=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 2.0])
