@@ -35,7 +35,7 @@ for model in (patches, scattering):
 # %%
 digit = images[1201]
 best = patches.predict(digit[None])[0]
-scores = patches.decision_function(digit[None])[0]
+scores = patches.class_scores(digit[None])[0]
 second = patches.classes_[np.argsort(scores)[-2]]
 evidence = [explain(patches, digit, label) for label in (best, second)]
 for e in evidence:

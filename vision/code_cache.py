@@ -2,18 +2,22 @@
 
 Codes between 0 and 1 are rounded to 1/255, a quarter of the memory of single precision, and kept
 as one memory-mapped array: fits that share them (other penalties, other heads) encode once, and
-encoding that was interrupted goes on where it stopped.
+encoding that was interrupted goes on where it stopped. Processes that encode the same images at
+the same time write the same bytes to the same file.
 """
 
 import hashlib
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thiry_calc.linear.files import replacing, write_atomically
+from thiry_calc.linear.files import write_atomically
 from vision.data import Images
 from vision.knn import PatchCode
 from vision.pooling import Cells
@@ -72,16 +76,23 @@ def cached_codes(
     -------
     uint8 array of that shape
         Mapped from the file, read-only; 255 stands for 1.
+
+    Raises
+    ------
+    ValueError
+        A file of another size.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path, record = folder / f"{key}.codes", folder / f"{key}.done"
-    done = _recorded(record)
-    if not (path.exists() and path.stat().st_size == np.prod(shape)):
+    if not path.exists():
         record.unlink(missing_ok=True)
-        done = 0
-        with replacing(path) as partial:
-            np.memmap(partial, np.uint8, "w+", shape=shape).flush()
+        _create(path, shape)
+    if path.stat().st_size != np.prod(shape):
+        raise ValueError(
+            f"{str(path)!r} has {path.stat().st_size} bytes instead of {np.prod(shape)}; delete it"
+        )
+    done = _recorded(record)
     if done < shape[0]:
         codes = np.memmap(path, np.uint8, "r+", shape=shape)
         with tqdm(total=shape[0], initial=done, unit="image", disable=not progress) as bar:
@@ -92,6 +103,14 @@ def cached_codes(
                 write_atomically(record, str(block.stop))
                 bar.update(block.stop - start)
     return np.memmap(path, np.uint8, "r", shape=shape)
+
+
+def _create(path: Path, shape: tuple[int, ...]) -> None:
+    """Make a file of zeros, unless another process does so first."""
+    with NamedTemporaryFile(dir=path.parent, prefix=".") as partial:
+        partial.truncate(int(np.prod(shape)))
+        with suppress(FileExistsError):
+            os.link(partial.name, path)
 
 
 def _recorded(record: Path) -> int:

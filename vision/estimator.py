@@ -99,18 +99,23 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             )
         check_classification_targets(labels)
         labels = labels.astype(str) if labels.dtype == object else labels
-        self.classes_, classes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
+        known, classes = np.unique(labels, return_inverse=True)
+        if len(known) < 2:
             raise ValueError(
-                f"all images are of one class, {self.classes_[0]}; a classifier needs two or more"
+                f"all images are of one class, {known[0]}; a classifier needs two or more"
             )
-        if len(images) <= len(self.classes_):
+        if len(images) <= len(known):
             raise ValueError(
-                f"{len(images)} images of {len(self.classes_)} classes given; give more images "
-                "than classes"
+                f"{len(images)} images of {len(known)} classes given; give more images than classes"
             )
-        self.image_shape_ = tuple(int(n) for n in images.shape[1:])
-        self._fit(images, classes.astype(np.int64))
+        self.classes_, self.image_shape_ = known, tuple(int(n) for n in images.shape[1:])
+        try:
+            self._fit(images, classes.astype(np.int64))
+        except BaseException:
+            # half of a fit must not pass for one, nor mix with one before
+            for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+                delattr(self, name)
+            raise
         return self
 
     def check_images(self, X: ArrayLike) -> Images:
@@ -167,8 +172,23 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         column = self.column_of(label)
         return self._evidence(self.check_images(np.asarray(image)[None]), column)
 
-    def decision_function(self, X: ArrayLike, progress: bool = False) -> Array:
-        """Class scores.
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Class scores in scikit-learn's form.
+
+        Parameters
+        ----------
+        X : (N, H, W) or (N, H, W, C) uint8 array
+
+        Returns
+        -------
+        (N, T) array
+            `class_scores`; of two classes (N,), the second's less the first's.
+        """
+        scores = self.class_scores(X)
+        return scores if scores.shape[1] > 2 else scores[:, 1] - scores[:, 0]
+
+    def class_scores(self, X: ArrayLike, progress: bool = False) -> Array:
+        """Class scores, for two classes too.
 
         Parameters
         ----------
@@ -179,7 +199,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         (N, T) array
-            In the order of `classes_`, for two classes too.
+            In the order of `classes_`.
         """
         images = self.check_images(X)
         scores = np.empty((len(images), len(self.classes_)))
@@ -202,4 +222,5 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         -------
         (N,) array
         """
-        return np.asarray(self.classes_[self.decision_function(X).argmax(1)])
+        best = self.class_scores(X).argmax(1)
+        return np.asarray(self.classes_[best])

@@ -1,9 +1,10 @@
 """Evidence: each class score as a sum over the patches of an image.
 
-For every model here ``F_c(x) = Σ_p e_c(p)`` with e_c(p) a function of the patch at p alone, so a
-map of e is an exact account of the score, not an approximation to it (Brendel and Bethge, ICLR
-2019, show the same for BagNets). For pictures, each patch's evidence is shared evenly among its
-pixels, which keeps the sum.
+For every model that looks at patches ``F_c(x) = Σ_p e_c(p)``: a map of e is an exact account of the
+score, not an approximation to it (Brendel and Bethge, ICLR 2019, show the same for BagNets). e_c(p)
+is a function of the patch at p alone; of scattering, whose filters have no sharp border, of the
+square at p and, less and less, of what surrounds it. For pictures, each patch's evidence is shared
+evenly among its pixels, which keeps the sum.
 """
 
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def explain(model: ImageClassifier, image: ArrayLike, label: Any = None) -> Evid
     Evidence
     """
     pixels = np.asarray(image)
-    scores = model.decision_function(pixels[None])[0]
+    scores = model.class_scores(pixels[None])[0]
     column = int(scores.argmax()) if label is None else model.column_of(label)
     label = model.classes_[column]
     patches = evidence_map(model, pixels, label)

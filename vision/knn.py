@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from vision.knn_kernels import encode_all, pool_codes
 from vision.patches import Whitening, draw_patches, unfold
 from vision.pooling import Cells
+from vision.stored import stored
 
 __all__ = ["CODES", "METRICS", "PatchCode", "PatchDictionary"]
 
@@ -151,13 +152,16 @@ class PatchDictionary:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "PatchDictionary":
         """Rebuild what `to_arrays` took apart."""
-        names = ("patches", "kernel", "bias", "offset", "scale")
-        N, P, Q, C = arrays["patches"].shape
-        D = P * Q * C
-        shapes = [arrays[n].shape for n in names[1:]]
-        if P != Q or shapes != [(D, N), (N,), (D,), (D,)]:
-            raise ValueError(f"arrays of shapes {shapes} are no dictionary of {N} patches")
-        return cls(**{n: arrays[n] for n in names}, mirrored=bool(arrays["mirrored"]))
+        patches = stored(arrays, "patches", (None,) * 4, np.uint8)
+        N, P, _, C = patches.shape
+        D, mirrored = P * P * C, bool(stored(arrays, "mirrored", (), bool))
+        scale = stored(arrays, "scale", (D,), np.float32)
+        if patches.shape[2] != P or (mirrored and N % 2) or not (scale > 0).all():
+            raise ValueError(f"patches of shape {patches.shape} and their scale are no dictionary")
+        kernel = stored(arrays, "kernel", (D, N), np.float32)
+        bias = stored(arrays, "bias", (N,), np.float32)
+        offset = stored(arrays, "offset", (D,), np.float32)
+        return cls(patches, kernel, bias, offset, scale, mirrored)
 
 
 def _channel_moments(
@@ -227,6 +231,8 @@ class PatchCode(nn.Module):
         -------
         (B, h, w, N) tensor
         """
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise ValueError(f"images of type {images.dtype} given; expected uint8, or floats to 1")
         pixels = images.to(self.kernel.dtype)
         pixels = pixels / 255 if images.dtype == torch.uint8 else pixels
         patches = unfold(pixels, self.dictionary.patch)

@@ -72,7 +72,8 @@ def fit_head(
     Parameters
     ----------
     blocks : callable
-        Yields (m, K) float32 features of the images whose (n,) rows it is given, in their order.
+        Yields (m, K) float32 features of the images whose (n,) rows it is given, in their order,
+        which here is random.
     classes : (N,) int64 array
         0..n_classes-1.
     n_classes : int
@@ -82,7 +83,7 @@ def fit_head(
     rank : int, optional
         Of W; full by default.
     seed : int
-        Of the choice of the images held out.
+        Of the order of images, and of those held out.
     copies : int
         Rows i, i + N/copies, ... are of one image, and are held out together.
     loss : {"squares", "logistic"}
@@ -111,6 +112,8 @@ def fit_head(
         if len(factors) > 1
         else (np.arange(0), np.arange(len(classes)))
     )
+    # the first block sets the scale of features: images sorted by class must not
+    rest = np.random.default_rng(seed).permutation(rest)
     stream = blocks(rest)
     first = next(stream)
     system = _System(first, classes[rest], n_classes, len(classes), loss)
@@ -146,7 +149,7 @@ class _System:
         self.shift = first.mean(0)
         deviation = first.std(0)
         # a feature that hardly varies in the first block must not be blown up by it
-        floor = 0.1 * np.median(deviation) if (deviation > 0).any() else 1.0
+        floor = 0.1 * np.median(deviation[deviation > 0]) if (deviation > 0).any() else 1.0
         self.scale = np.maximum(deviation, max(float(floor), 1e-6)).astype(np.float32)
         self.n_classes, self.loss, K = n_classes, loss, first.shape[1]
         self.frequency = np.bincount(classes, minlength=n_classes) / len(classes)

@@ -18,6 +18,10 @@ from vision.estimator import ImageClassifier
 __all__ = ["CLASSIFIERS", "load_model", "save_model"]
 
 KIND = "image classifier"
+# what parts raise that do not fit together
+_MISFIT = (
+    KeyError, TypeError, IndexError, AttributeError, RuntimeError, ArithmeticError, MemoryError
+)  # fmt: skip
 SHIPPED = Path(__file__).parent / "models"  # <name>/model.vision and card.md
 CLASSIFIERS = {
     "SimplePatch": "vision.simplepatch",
@@ -38,7 +42,7 @@ def save_model(
     model : ImageClassifier
         Fitted.
     info : mapping, optional
-        JSON content: class names, data, accuracy.
+        JSON content: ``class_names`` (a list, that of class 0 first), data, accuracy.
 
     Raises
     ------
@@ -47,11 +51,13 @@ def save_model(
     """
     if not hasattr(model, "classes_"):
         raise ValueError(f"this {type(model).__name__} is not fitted; fit it before saving")
+    plain = _plain(dict(info or {}))
+    _check_names(plain)
     header = {
         "type": type(model).__name__,
         "parameters": _plain(model.get_params(deep=False)),
         "image_shape": list(model.image_shape_),
-        "info": _plain(dict(info or {})),
+        "info": plain,
     }
     arrays = {"classes": model.classes_, **model._arrays()}
     store.save(path, header, arrays, KIND, schema=1)
@@ -84,7 +90,7 @@ def load_model(path: str | Path) -> tuple[ImageClassifier, dict[str, Any]]:
     header, arrays = store.load(path, KIND, schema=1)
     try:
         return _rebuild(str(path), header, arrays)
-    except (KeyError, TypeError, IndexError, AttributeError, RuntimeError) as error:
+    except _MISFIT as error:
         raise ValueError(
             f"{str(path)!r} has parts that do not fit together ({error!r}); write it again"
         ) from error
@@ -104,10 +110,21 @@ def _rebuild(
         k: tuple(v) if isinstance(v, list) else v for k, v in header["parameters"].items()
     }
     model: ImageClassifier = getattr(import_module(CLASSIFIERS[name]), name)(**parameters)
-    model.classes_ = arrays["classes"]
-    model.image_shape_ = tuple(int(n) for n in header["image_shape"])
+    classes, shape, info = arrays["classes"], header["image_shape"], dict(header["info"])
+    if classes.ndim != 1 or len(classes) < 2 or not np.array_equal(np.unique(classes), classes):
+        raise ValueError(f"{path!r} holds classes that are not two or more, sorted and different")
+    if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
+        raise ValueError(f"{path!r} is for images of shape {shape}; expected three lengths")
+    _check_names(info)
+    model.classes_, model.image_shape_ = classes, tuple(shape)
     model._restore(arrays)
-    return model, {**dict(header["info"]), "_store": header["_store"]}
+    return model, {**info, "_store": header["_store"]}
+
+
+def _check_names(info: Mapping[str, Any]) -> None:
+    names = info.get("class_names", [])
+    if not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
+        raise ValueError(f"class_names {names!r} given; expected a list of names")
 
 
 def _plain(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.data import Images, as_images
+from vision.data import Images
 from vision.estimator import Array, ImageClassifier
 from vision.nearest import nearest
 from vision.patches import Whitening, draw_patches, unfold
 from vision.pooling import Windows
+from vision.stored import stored
 
 __all__ = ["ImageKNN", "PatchVoteKNN"]
 
@@ -69,8 +70,9 @@ class ImageKNN(ImageClassifier):
         return {"images": self.images_, "labels": self.labels_}
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self.images_ = as_images(arrays["images"])
-        self.labels_ = _checked(arrays["labels"], len(self.images_), len(self.classes_))
+        self.images_ = stored(arrays, "images", (None, *self.image_shape_), np.uint8)
+        self.labels_ = _labels(arrays, len(self.images_), len(self.classes_))
+        _check_neighbors(self.n_neighbors, len(self.images_), "images")
 
 
 class PatchVoteKNN(ImageClassifier):
@@ -121,9 +123,14 @@ class PatchVoteKNN(ImageClassifier):
         self.index = index
         self.random_state = random_state
 
-    def _fit(self, images: Images, classes: NDArray[np.int64]) -> None:
+    def _check(self) -> None:
         if self.index not in ("exact", "ivf"):
             raise ValueError(f"index {self.index!r} given; expected 'exact' or 'ivf'")
+        if self.stride < 1:
+            raise ValueError(f"stride {self.stride} given; expected 1 or more")
+
+    def _fit(self, images: Images, classes: NDArray[np.int64]) -> None:
+        self._check()
         rng = np.random.default_rng(self.random_state)
         self.whitening_ = Whitening.fit(
             images, self.patch_size, self.regularization, whiten=self.whiten
@@ -150,12 +157,18 @@ class PatchVoteKNN(ImageClassifier):
         patches = self.whitening_(unfold(pixels, self.patch_size, self.stride))
         flat = patches.reshape(-1, patches.shape[-1])
         if self._ivf is None:
-            blocks = torch.from_numpy(self.reference_).split(_BLOCK)
-            index = nearest(flat, blocks, self.n_neighbors)[1]
+            index = self._nearest(flat)
         else:
             index = self._ivf.search(flat.numpy(), self.n_neighbors)[1]
+            few = (index < 0).any(1)  # the lists searched hold too few
+            if few.any():
+                index[few] = self._nearest(flat[torch.from_numpy(few)])
         votes = _votes(self.labels_[index], len(self.classes_), tie=0.0)
         return votes.reshape(*patches.shape[:3], -1)
+
+    def _nearest(self, flat: Tensor) -> NDArray[np.int64]:
+        blocks = torch.from_numpy(self.reference_).split(_BLOCK)
+        return nearest(flat, blocks, self.n_neighbors)[1]
 
     def _scores(self, images: Images) -> Array:
         parts = [
@@ -184,9 +197,16 @@ class PatchVoteKNN(ImageClassifier):
         }
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self.reference_ = arrays["reference"]
-        self.labels_ = _checked(arrays["labels"], len(self.reference_), len(self.classes_))
-        self.whitening_ = Whitening(arrays["mean"], arrays["eigenvalues"], arrays["matrix"])
+        self._check()
+        D = self.patch_size**2 * self.image_shape_[2]
+        self.reference_ = stored(arrays, "reference", (None, D), np.float32)
+        self.labels_ = _labels(arrays, len(self.reference_), len(self.classes_))
+        _check_neighbors(self.n_neighbors, len(self.reference_), "reference patches")
+        self.whitening_ = Whitening(
+            stored(arrays, "mean", (D,), np.float64),
+            stored(arrays, "eigenvalues", (D,), np.float64),
+            stored(arrays, "matrix", (D, D), np.float64),
+        )
         self._build()
 
 
@@ -197,12 +217,11 @@ def _check_neighbors(n_neighbors: int, available: int, what: str) -> None:
         )
 
 
-def _checked(labels: NDArray[np.int64], count: int, n_classes: int) -> NDArray[np.int64]:
-    """Refuse labels of a file that are not one class number for each reference."""
-    if labels.shape != (count,) or (
-        labels.size and not 0 <= labels.min() <= labels.max() < n_classes
-    ):
-        raise ValueError(f"labels do not fit {count} references of {n_classes} classes")
+def _labels(arrays: dict[str, NDArray[Any]], count: int, n_classes: int) -> NDArray[np.int64]:
+    """Take labels from a file, one class number for each reference."""
+    labels = stored(arrays, "labels", (count,), np.int64)
+    if not ((labels >= 0) & (labels < n_classes)).all():
+        raise ValueError(f"labels do not fit {n_classes} classes")
     return labels
 
 

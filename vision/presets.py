@@ -1,5 +1,6 @@
 """Named settings of the classifiers, for ``thiry-vision train --preset``."""
 
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -35,6 +36,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 _SEVERAL = ("penalty", "pooling")  # a number, or numbers
+_KINDS: dict[type, str] = {
+    bool: "true or false", int: "a whole number", float: "a finite number", str: "a word"
+}  # fmt: skip
+_OPTIONAL: dict[str, type] = {
+    "rank": int, "J": int, "oversampling": int, "max_seconds": float, "checkpoint": str,
+    "cache": str,
+}  # fmt: skip
 
 
 def _check_type(name: str, value: Any, default: Any) -> None:
@@ -45,18 +53,23 @@ def _check_type(name: str, value: Any, default: Any) -> None:
     ValueError
         With the type that is expected.
     """
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-    kind = type(default)
+    kind = _OPTIONAL.get(name, type(default))
+    if name in _OPTIONAL and value is None:
+        return
     if isinstance(value, tuple) and name in _SEVERAL:
-        fits = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
+        fits = all(_finite(v) for v in value)
     elif kind is float:
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+        fits = _finite(value)
     elif name == "schedule":
         fits = value is None or isinstance(value, Mapping)
     else:
-        fits = kind not in kinds or type(value) is kind
+        fits = kind not in _KINDS or type(value) is kind
     if not fits:
-        raise ValueError(f"{name}={value!r} given; expected {kinds.get(kind, 'another type')}")
+        raise ValueError(f"{name}={value!r} given; expected {_KINDS.get(kind, 'another type')}")
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value)
 
 
 def build(model: str, preset: str, changes: Mapping[str, Any], seed: int = 0) -> ImageClassifier:

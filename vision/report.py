@@ -44,14 +44,14 @@ def measure(
     if data.labels is None:
         raise ValueError("the images have no labels to compare with; `predict` needs none")
     names = tuple(names)
-    labels = _by_name(data, names)
+    labels = _as_fitted(data, model.classes_, names)
     known = np.isin(labels, model.classes_)
     if not known.any():
         raise ValueError(
-            f"the model knows none of the labels {_some(data, labels)}; it was "
+            f"the model knows none of the labels {_some(data)}; it was "
             f"fitted to {model.classes_[:10].tolist()}"
         )
-    scores = model.decision_function(data.images, progress=progress)
+    scores = model.class_scores(data.images, progress=progress)
     order = np.argsort(-scores, axis=1, kind="stable")
     ranked = model.classes_[order[:, :5]]
     hits = ranked == labels[:, None]
@@ -66,9 +66,11 @@ def measure(
     }
 
 
-def _by_name(data: ImageSet, names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Labels as the model numbers them: by name where both have names, −1 for unknown ones."""
+def _as_fitted(data: ImageSet, classes: NDArray[Any], names: tuple[str, ...]) -> NDArray[Any]:
+    """Labels as the model knows them: by name where both have names, −1 for unknown ones."""
     assert data.labels is not None
+    if classes.dtype.kind == "U":
+        return np.array([data.name_of(c) for c in data.labels])
     if not (names and data.class_names) or names == data.class_names:
         return data.labels
     number = {name: i for i, name in enumerate(names)}
@@ -77,9 +79,9 @@ def _by_name(data: ImageSet, names: tuple[str, ...]) -> NDArray[np.int64]:
     return np.where(inside, table[np.where(inside, data.labels, 0)], -1)
 
 
-def _some(data: ImageSet, labels: NDArray[np.int64]) -> list[str]:
+def _some(data: ImageSet) -> list[str]:
     """Name a few of the labels of images."""
-    return [data.name_of(c) for c in np.unique(labels)[:10] if c >= 0] or list(data.class_names)
+    return [data.name_of(c) for c in np.unique(np.asarray(data.labels))[:10]]
 
 
 def label_name(label: Any, names: tuple[str, ...] | list[str]) -> str:

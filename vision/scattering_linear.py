@@ -120,7 +120,7 @@ class ScatteringLinear(ImageClassifier):
         J = (3 if grey else 2) if self.J is None else self.J
         alpha = self.oversampling
         if alpha is None:
-            alpha = 1 if grey and self.J is None else 0
+            alpha = 1 if grey else 0
         self.scattering_ = Scattering2D(J, (height, width), self.L, self.max_order, alpha)
         grid = self.scattering_.grid()
         self.cells_ = None if self.pooling is None else Cells.build(grid, self.pooling)
@@ -167,7 +167,10 @@ class ScatteringLinear(ImageClassifier):
         return self.scores_(self._pooled(images))
 
     def windows(self) -> Windows:
-        """First pixels of the squares that φ_J averages, and those after the last, by axis."""
+        """First pixels of the squares where φ_J is large, and those after the last, by axis.
+
+        Filters reach further, with less and less weight.
+        """
         J = self.scattering_.J
         step, half = 2 ** (J - self.scattering_.oversampling), 2 ** (J - 1)
         middles = [
@@ -184,5 +187,5 @@ class ScatteringLinear(ImageClassifier):
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         self._prepare()
-        self.scores_ = LinearScores.from_arrays(arrays, self._shape())
+        self.scores_ = LinearScores.from_arrays(arrays, self._shape(), len(self.classes_))
         self.penalty_ = float(arrays["penalty"])

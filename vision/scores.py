@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vision.patch_heads import Hidden, LowRank
 from vision.pooling import Cells, Windows
+from vision.stored import stored
 
 __all__ = ["HiddenScores", "LinearScores"]
 
@@ -83,15 +84,13 @@ class LinearScores:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...]
+        cls, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...], n_classes: int
     ) -> "LinearScores":
         """Rebuild what `to_arrays` took apart, for codes (g, g', ...) of a shape."""
-        weights, intercept = arrays["weights"], arrays["intercept"]
-        if weights.shape != (*shape, intercept.size):
-            raise ValueError(
-                f"weights have shape {weights.shape}; expected {(*shape, intercept.size)}"
-            )
-        return cls(weights, intercept)
+        return cls(
+            stored(arrays, "weights", (*shape, n_classes), np.float32),
+            stored(arrays, "intercept", (n_classes,), np.float64),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +125,7 @@ class HiddenScores:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...]
+        cls, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...], n_classes: int
     ) -> "HiddenScores":
         """Rebuild what `to_arrays` took apart, for codes (g, g, 2, N) of a shape."""
         state = {
@@ -134,7 +133,7 @@ class HiddenScores:
             for k, v in arrays.items()
             if k.startswith("head.")
         }
-        width, n_codes = state["hidden.weight"].shape[:2]
-        head = Hidden(n_codes, len(state["classify.bias"]), shape[0], width)
+        width = len(stored(arrays, "head.hidden.bias", (None,), np.float32))
+        head = Hidden(shape[2] * shape[3], n_classes, shape[0], width)
         head.load_state_dict(state)
         return cls(head.eval())

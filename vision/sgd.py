@@ -65,19 +65,38 @@ class Schedule:
         Raises
         ------
         ValueError
-            An unknown name, or a number out of range.
+            An unknown name, a value of another type, or a number out of range.
         """
         names = [f.name for f in fields(cls)]
         for name in changes or {}:
             if name not in names:
                 raise ValueError(f"schedule has no {name!r}; {suggestion(name, names, 'it has')}")
         schedule = cls(**{**(changes or {})})
-        if schedule.epochs < 1 or schedule.batch_size < 2 or not schedule.learning_rate > 0:
+        for f in fields(cls):
+            _check_kind(f.name, getattr(schedule, f.name), f.default)
+        if (
+            schedule.epochs < 1
+            or schedule.batch_size < 2
+            or schedule.pad < 0
+            or not 0 < schedule.learning_rate < np.inf
+            or not 0 <= schedule.momentum < 1
+        ):
             raise ValueError(
-                f"epochs {schedule.epochs}, batch_size {schedule.batch_size}, learning_rate "
-                f"{schedule.learning_rate} given; expected at least 1, 2 and above 0"
+                f"epochs {schedule.epochs}, batch_size {schedule.batch_size}, pad {schedule.pad}, "
+                f"learning_rate {schedule.learning_rate}, momentum {schedule.momentum} given; "
+                "expected at least 1, 2 and 0, above 0, and 0 to below 1"
             )
         return schedule
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    """Refuse a value of a schedule that is not of the type of its default."""
+    if isinstance(default, tuple):
+        fits = isinstance(value, (tuple, list)) and all(type(v) is int for v in value)
+    else:
+        fits = type(value) is type(default) or (type(default) is float and type(value) is int)
+    if not fits:
+        raise ValueError(f"schedule {name}={value!r} given; expected a value like {default!r}")
 
 
 class TrainingStopped(RuntimeError):

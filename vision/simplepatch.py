@@ -171,7 +171,9 @@ class SimplePatch(ImageClassifier):
                 "cells, or mirror=False"
             )
         n_classes = len(self.classes_)
-        rank = (self.rank or n_classes - 1) if self.head == "reduced_rank" else None
+        rank = None
+        if self.head == "reduced_rank":
+            rank = n_classes - 1 if self.rank is None else self.rank
         head = fit_head(
             lambda rows: self._features(images, rows),
             classes,
@@ -187,13 +189,17 @@ class SimplePatch(ImageClassifier):
         self.penalty_, self.validation_ = head.penalty, head.validation
 
     def _train(self, images: Images, classes: NDArray[np.int64], schedule: Schedule) -> None:
-        torch.manual_seed(self.random_state)
         N, T, g = self.dictionary_.size, len(self.classes_), self.cells_.side
-        head: LowRank | Hidden
-        if self.head == "hidden":
-            head = Hidden(2 * N, T, g, self.width)
-        else:
-            head = LowRank(2 * N, T, g, self.rank or 128)
+        rank = 128 if self.rank is None else self.rank
+        if rank < 1 or self.width < 1:
+            raise ValueError(f"rank {rank} and width {self.width} given; expected 1 or more")
+        with torch.random.fork_rng(devices=()):  # the caller's generator stays as it is
+            torch.manual_seed(self.random_state)
+            head: LowRank | Hidden
+            if self.head == "hidden":
+                head = Hidden(2 * N, T, g, self.width)
+            else:
+                head = LowRank(2 * N, T, g, rank)
         train(
             self.code_, self.cells_, head, images, classes, schedule, self.device,
             self.random_state, self.checkpoint, self.max_seconds, self.verbose,
@@ -314,5 +320,6 @@ class SimplePatch(ImageClassifier):
         self._prepare()
         kind = HiddenScores if self.head == "hidden" else LinearScores
         g = self.cells_.side
-        self.scores_ = kind.from_arrays(arrays, (g, g, 2, self.dictionary_.size))
+        shape = (g, g, 2, self.dictionary_.size)
+        self.scores_ = kind.from_arrays(arrays, shape, len(self.classes_))
         self.penalty_ = float(arrays["penalty"])

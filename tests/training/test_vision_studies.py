@@ -31,6 +31,8 @@ def test_a_study_resumes_and_is_a_table(tmp_path, monkeypatch):
     again = run(study, train, held, tmp_path / "k.json")
     assert again["0.2"]["parameters"]["patch_size"] == 3
     assert json.loads((tmp_path / "k.json").read_text())["0.4"] == found["0.4"]
+    other = run(study, train, held[:10], tmp_path / "k.json")
+    assert other["0.4"]["held_out"] != found["0.4"]["held_out"]
 
 
 def test_every_study_says_what_was_published():

@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from thiry_calc.linear import store
 from vision import ImageKNN, PatchVoteKNN, ScatteringLinear, SimplePatch, evidence_map
+from vision.data import ImageSet
 from vision.evidence import explain
 from vision.model_files import load_model, save_model
+from vision.report import measure
 
 QUICK = {"epochs": 15, "batch_size": 32, "learning_rate": 0.03, "milestones": (12,), "pad": 1}
 TRAINED = {"patch_size": 4, "pooling": (3, 2), "mirror": False, "schedule": QUICK}
@@ -172,7 +176,18 @@ def test_evidence_of_tall_pictures_keeps_its_sum(name):
         ("hard", lambda a: a.update(weights=a["weights"] * np.nan)),
         ("hard", lambda a: a.update(weights=a["weights"][:1])),
         ("hard", lambda a: a.pop("bias")),
+        ("hard", lambda a: a.update(kernel=a["kernel"].astype(float))),
+        ("hard", lambda a: a.update(scale=0 * a["scale"])),
+        ("hard", lambda a: a.update(intercept=a["intercept"][:1], weights=a["weights"][..., :1])),
+        ("hard", lambda a: a.update(intercept=a["intercept"][:, None])),
+        ("hard", lambda a: a.update(classes=a["classes"][:2])),
+        ("hard", lambda a: a.update(classes=a["classes"] * 0)),
+        ("hidden", lambda a: a.update({"head.classify.bias": a["head.classify.bias"][:1]})),
+        ("scattering", lambda a: a.update(weights=a["weights"][:1])),
         ("votes", lambda a: a.update(labels=a["labels"] + 50)),
+        ("votes", lambda a: a.update(labels=a["labels"].astype(float))),
+        ("votes", lambda a: a.update(matrix=a["matrix"][:, :4])),
+        ("votes", lambda a: a.update(reference=a["reference"][:, :4])),
         ("images", lambda a: a.update(labels=a["labels"] - 5)),
         ("images", lambda a: a.update(labels=a["labels"][:3])),
     ],
@@ -183,7 +198,7 @@ def test_parts_that_do_not_fit_together(name, change, fitted, tmp_path):
     header, arrays = store.load(path, "image classifier")
     change(arrays)
     store.save(path, header, arrays, "image classifier", 1)
-    with pytest.raises(ValueError, match=r"fit|finite|shape|dictionary"):
+    with pytest.raises(ValueError, match=r"fit|finite|shape|dictionary|classes"):
         load_model(path)
 
 
@@ -195,12 +210,58 @@ def test_headers_that_do_not_fit(fitted, tmp_path):
         store.save(path, {**header, **change}, arrays, "image classifier", 1)
         with pytest.raises(ValueError, match=r"fit together|unknown"):
             load_model(path)
-    parameters = {**header["parameters"], "n_neighbors": 0}
-    store.save(path, {**header, "parameters": parameters}, arrays, "image classifier", 1)
-    with pytest.raises(ValueError, match="give 1 or more"):
-        load_model(path)[0].predict(np.zeros((1, 14, 14, 3), np.uint8))
+    for change, message in (
+        ({"parameters": {**header["parameters"], "n_neighbors": 0}}, "give a number from 1"),
+        ({"parameters": {**header["parameters"], "n_neighbors": 10**10}}, "give a number from 1"),
+        ({"image_shape": [14, 14]}, "three lengths"),
+        ({"image_shape": [28, 7, 3]}, "expected"),
+        ({"info": {"class_names": 5}}, "list of names"),
+    ):
+        store.save(path, {**header, **change}, arrays, "image classifier", 1)
+        with pytest.raises(ValueError, match=message):
+            load_model(path)
+    save_model(path, fitted("votes"))
+    header, arrays = store.load(path, "image classifier")
+    store.save(
+        path, {**header, "parameters": {**header["parameters"], "stride": 0}}, arrays,
+        "image classifier", 1,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="stride 0"):
+        load_model(path)
     with pytest.raises(ValueError, match="not fitted"):
         save_model(path, SimplePatch())
+    with pytest.raises(ValueError, match="list of names"):
+        save_model(path, fitted("images"), {"class_names": {0: "a"}})
+
+
+def test_a_failed_fit_leaves_no_model(small):
+    model = SimplePatch(20, **HARD).fit(small.images, small.labels)
+    with pytest.raises(ValueError, match="penalty"):
+        model.set_params(penalty=-1).fit(small.images, small.labels + 5)
+    with pytest.raises(NotFittedError):
+        model.predict(small.images)
+    with pytest.raises(ValueError, match="not fitted"):
+        save_model("m.vision", model)
+
+
+@pytest.mark.parametrize("name", ["hard", "votes"])
+def test_two_classes_have_scikit_learns_scores(name, small):
+    two = small[small.labels < 2]
+    model = clone(MODELS[name]).fit(two.images, two.labels)
+    scores = model.class_scores(two.images)
+    assert scores.shape == (len(two), 2)
+    np.testing.assert_array_equal(model.decision_function(two.images), scores[:, 1] - scores[:, 0])
+    ranked = cross_val_score(clone(MODELS[name]), two.images, two.labels, cv=2, scoring="roc_auc")
+    assert (ranked > 0.8).all()
+
+
+def test_labels_in_words_are_measured_by_name(small, fresh):
+    names = ("flat", "steep", "oblique")
+    model = ImageKNN(3).fit(small.images, np.array(names)[small.labels])
+    found = measure(model, ImageSet(fresh.images, fresh.labels, names))
+    assert found["accuracy"] == model.score(fresh.images, np.array(names)[fresh.labels])
+    with pytest.raises(ValueError, match="knows none of the labels"):
+        measure(model, ImageSet(fresh.images, fresh.labels, ("a", "b", "c")))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -276,6 +337,14 @@ def test_approximate_neighbours_vote_nearly_alike(small, fresh):
     quick = PatchVoteKNN(5, n_reference=2000, index="ivf").fit(small.images, small.labels)
     a, b = exact.decision_function(fresh.images), quick.decision_function(fresh.images)
     assert np.abs(a - b).mean() < 0.1
+    many = PatchVoteKNN(5, n_reference=2000, n_neighbors=1900)
+    votes = [
+        m.fit(small.images, small.labels).decision_function(fresh.images[:3])
+        for m in (many, clone(many).set_params(index="ivf"))
+    ]
+    np.testing.assert_allclose(*votes, atol=1e-9)  # more than the lists searched hold
+    with pytest.raises(ValueError, match="stride 0"):
+        PatchVoteKNN(5, stride=0).fit(small.images, small.labels)
     with pytest.raises(ValueError, match="'exact' or 'ivf'"):
         PatchVoteKNN(5, index="tree").fit(small.images, small.labels)
 

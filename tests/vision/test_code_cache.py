@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vision import SimplePatch
-from vision.code_cache import cached_codes
+from vision.code_cache import _create, cached_codes
 
 OPTIONS = {"n_patches": 40, "patch_size": 4, "pooling": 2, "penalty": 0.5}
 
@@ -53,6 +53,29 @@ def test_encoding_resumes(tmp_path):
     np.testing.assert_array_equal(found, np.rint(255 * values).astype(np.uint8))
     # a file of another size is not believed
     (tmp_path / "key.codes").write_bytes(b"short")
-    (tmp_path / "key.done").write_text("1000")
-    found = cached_codes(tmp_path, "key", (1100, 3), encode)
+    with pytest.raises(ValueError, match="5 bytes instead of 3300; delete it"):
+        cached_codes(tmp_path, "key", (1100, 3), encode)
+
+
+def test_encoding_begun_twice_ends_with_one_file(tmp_path):
+    values = np.random.default_rng(0).uniform(size=(600, 3)).astype(np.float32)
+    inner = []
+
+    def encode(block):
+        if not inner:  # another process begins and ends while this one encodes its first block
+            inner.append(cached_codes(tmp_path, "key", (600, 3), lambda b: values[b]))
+        return values[block]
+
+    found = cached_codes(tmp_path, "key", (600, 3), encode)
     np.testing.assert_array_equal(found, np.rint(255 * values).astype(np.uint8))
+    np.testing.assert_array_equal(found, inner[0])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["key.codes", "key.done"]
+
+
+def test_a_file_is_made_once(tmp_path):
+    path = tmp_path / "key.codes"
+    _create(path, (2, 3))
+    path.write_bytes(b"abcdef")
+    _create(path, (2, 3))
+    assert path.read_bytes() == b"abcdef"
+    assert list(tmp_path.iterdir()) == [path]

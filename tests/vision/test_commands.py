@@ -91,6 +91,11 @@ def test_train_checks_before_it_works(files, capsys, tmp_path):
     assert "true or false" in fails("-o", tmp_path / "m", "--set", "whiten=no")
     assert "whole number" in fails("-o", tmp_path / "m", "--set", "n_patches=6.0")
     assert "another type" in fails("-o", tmp_path / "m", "--set", "schedule=5")
+    for wrong in ("rank=abc", "rank=1.5", "max_seconds=Infinity", "cache=5", "penalty=[1, NaN]"):
+        assert "expected" in fails("-o", tmp_path / "m", "--set", wrong)
+    assert "a value like" in fails(
+        "-o", tmp_path / "m", *SMALL, "--set", 'schedule={"epochs": "many"}'
+    )
     assert "is the data" in fails("-o", files / "train.npz")
     assert "SHA-256" in fails("-o", tmp_path / "m", "--sha256", "ab")
     assert not list(tmp_path.iterdir())
@@ -122,7 +127,8 @@ def test_classes_are_compared_by_name(files, capsys, tmp_path):
 
 def test_sorted_data_are_held_out_at_random(files, capsys, tmp_path):
     data = load_images(files / "train.npz")
-    save_npz(tmp_path / "sorted.npz", data[np.argsort(data.labels, kind="stable")])
+    order = np.argsort(-data.labels, kind="stable")  # the last class first
+    save_npz(tmp_path / "sorted.npz", data[order])
     arguments = ["-o", tmp_path / "m.vision", "--held-out", "30", *SMALL]
     result = _json(capsys, "train", tmp_path / "sorted.npz", *arguments)
     assert len(result["held_out"]["per_class"]) == 3

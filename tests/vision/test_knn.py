@@ -124,6 +124,12 @@ def test_compiled_kernels_give_the_same_codes(small, temperature, code):
     np.testing.assert_allclose(module(images), module.evaluate(images), atol=1e-6, rtol=1e-6)
 
 
+def test_pixels_are_bytes_or_floats(small):
+    module = PatchCode(dictionary(small), 7)
+    with pytest.raises(ValueError, match="int64"):
+        module(torch.from_numpy(small.images[:1]).long())
+
+
 def test_soft_codes_are_differentiable(small):
     module = PatchCode(dictionary(small), 7, 3.0).double()
     x = torch.from_numpy(small.images[:1, :5, :5] / 255.0).requires_grad_()

@@ -19,13 +19,17 @@ def blocks_of(X, size=40):
     return lambda rows: (X[rows[i : i + size]] for i in range(0, len(rows), size))
 
 
+def scale_of(X):
+    """Deviations in the first block of the seed's order."""
+    first = X[np.random.default_rng(0).permutation(len(X))[:40]]
+    return np.maximum(first.std(0), 0.1 * np.median(first.std(0)))
+
+
 @pytest.mark.parametrize("n", [200, 25])  # more images than features, and fewer
 def test_ridge_is_that_of_scikit_learn(n):
     X, classes = problem(n)
     head = fit_head(blocks_of(X), classes, 4, 0.1)
-    first = X[: min(40, n)]
-    deviation = first.std(0)
-    scale = np.maximum(deviation, 0.1 * np.median(deviation))
+    scale = scale_of(X)
     theirs = Ridge(0.1 * n).fit(X / scale, np.eye(4)[classes])
     np.testing.assert_allclose(head(X), theirs.predict(X / scale), atol=2e-4)
     assert head.penalty == 0.1
@@ -75,7 +79,7 @@ def test_copies_of_an_image_are_held_out_together():
 def test_logistic_loss_is_that_of_scikit_learn():
     X, classes = problem(200)
     head = fit_head(blocks_of(X), classes, 4, 0.01, loss="logistic")
-    scale = np.maximum(X[:40].std(0), 0.1 * np.median(X[:40].std(0)))
+    scale = scale_of(X)
     theirs = LogisticRegression(C=1 / (0.01 * 200), tol=1e-8, max_iter=5000).fit(X / scale, classes)
     expected = theirs.decision_function(X / scale)
     found = head(X)
@@ -85,6 +89,15 @@ def test_logistic_loss_is_that_of_scikit_learn():
         fit_head(blocks_of(X), classes, 4, 0.01, loss="hinge")
     with pytest.raises(ValueError, match="least squares only"):
         fit_head(blocks_of(X), classes, 4, 0.01, rank=2, loss="logistic")
+
+
+@pytest.mark.parametrize("loss", ["squares", "logistic"])
+def test_images_may_be_sorted_by_class(loss):
+    X, classes = problem(200)
+    X[classes == 0] = 5.0  # one class is blank, and fills the first block
+    order = np.argsort(classes, kind="stable")
+    head = fit_head(blocks_of(X[order]), classes[order], 4, 0.01, loss=loss)
+    assert (head(X).argmax(1) == classes).mean() > 0.9
 
 
 def test_constant_features_do_no_harm():

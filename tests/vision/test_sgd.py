@@ -95,7 +95,7 @@ def test_a_low_rank_head_is_its_matrix():
 
 def test_a_hidden_head_keeps_its_state():
     head = Hidden(2 * 7, 3, 5, width=6).eval()
-    again = HiddenScores.from_arrays(HiddenScores(head).to_arrays(), (5, 5, 2, 7))
+    again = HiddenScores.from_arrays(HiddenScores(head).to_arrays(), (5, 5, 2, 7), 3)
     pooled = torch.rand(2, 5, 5, 2, 7)
     np.testing.assert_array_equal(again(pooled), HiddenScores(head)(pooled))
     with pytest.raises(ValueError, match="3 x 3 or more"):
@@ -118,7 +118,31 @@ def test_augmented_images_are_shifts_and_mirrors():
     np.testing.assert_array_equal(same, images)
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"pad": -1}, {"momentum": 1.0}],
+)
 def test_schedules_out_of_range(wrong):
     with pytest.raises(ValueError, match="expected at least"):
         Schedule.of(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": "many"}, {"milestones": 5}, {"batch_size": 2.5}, {"momentum": "x"}]
+)
+def test_schedules_of_other_types(wrong):
+    with pytest.raises(ValueError, match="expected a value like"):
+        Schedule.of(wrong)
+    assert Schedule.of({"milestones": [1, 2], "momentum": 0}).momentum == 0
+
+
+def test_the_generator_of_torch_stays_as_it_is(small):
+    options = {"patch_size": 4, "pooling": (3, 2), "mirror": False, "head": "low_rank"}
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    SimplePatch(20, **options, schedule={"epochs": 1}).fit(small.images, small.labels)
+    assert torch.equal(torch.rand(3), expected)
+    for wrong in ({"rank": 0}, {"width": 0}):
+        with pytest.raises(ValueError, match="expected 1 or more"):
+            SimplePatch(20, **options, **wrong).fit(small.images, small.labels)

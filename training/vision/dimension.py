@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="the first so many (all by default)")
     parser.add_argument("-o", "--output", type=Path, default=Path(), help="folder of results")
     args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
     data = load_images(args.data)[: args.images]
     kept = args.output / "dimension.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}

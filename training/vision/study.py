@@ -126,7 +126,7 @@ def run(study: Study, train: ImageSet, held: ImageSet, results: Path) -> dict[st
     found: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
     for value, model in study.models.items():
         parameters = json.loads(json.dumps(model.get_params(deep=False), default=str))
-        asked = {"parameters": parameters, "data": train.sha256}
+        asked = {"parameters": parameters, "data": train.sha256, "held_out": held.sha256}
         if {k: found.get(value, {}).get(k) for k in asked} == asked:
             continue
         start = time.perf_counter()
@@ -163,6 +163,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, default=Path(), help="folder of results")
     args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
     train, held = split(load_images(args.data, labelled=True), args.held_out)
     train = train[: args.images]
     study = studies(args.n_patches, args.device, args.seed)[args.study]

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--top {args.top} given; expected 1 or more")
     model, info = load_model(args.model)
     data = load_images(args.data)
-    scores = model.decision_function(data.images, progress=True)
+    scores = model.class_scores(data.images, progress=True)
     order = np.argsort(-scores, axis=1, kind="stable")[:, : args.top]
     names = [label_name(c, info.get("class_names", ())) for c in model.classes_]
     predictions = [

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
     parser.add_argument(
         "--held-out", type=int, default=0, metavar="N",
-        help="keep the last N images out and measure on them (random ones, where sorted by class)",
+        help="keep the last N images out and measure on them (random ones, where grouped by class)",
     )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
@@ -61,12 +61,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _hold_out(data: ImageSet, count: int, seed: int) -> tuple[ImageSet, ImageSet | None]:
-    """Hold out the last images; of data sorted by class, images drawn at random."""
+    """Hold out the last images; of data grouped by class, images drawn at random."""
     if count == 0:
         return data, None
     assert data.labels is not None  # labelled=True
-    if (np.diff(data.labels) >= 0).all():
-        print("data are sorted by class: images held out are drawn at random", file=sys.stderr)
+    if np.count_nonzero(np.diff(data.labels)) == len(np.unique(data.labels)) - 1:
+        print("data are grouped by class: images held out are drawn at random", file=sys.stderr)
         data = data[np.random.default_rng(seed).permutation(len(data))]
     rest, held = split(data, count)
     if not set(np.unique(np.asarray(held.labels))) <= set(np.unique(np.asarray(rest.labels))):
