@@ -11,6 +11,7 @@ are well scaled whatever the features, and some sixty passes over the rows suffi
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,18 +68,39 @@ def logistic(
         kept = squares > n * np.finfo(X.dtype).eps * squares[-1]
         basis, s = V[:, kept], np.sqrt(squares[kept])
         inner = (basis * s).astype(X.dtype)
-        u, b = logistic(inner, classes, n_classes, penalty, max_iterations, tolerance)
+        axes = np.sqrt(squares[kept] / (4 * n) + penalty).astype(X.dtype)[:, None]  # L is diagonal
+        u, b = _descend(
+            inner, classes, n_classes, penalty, max_iterations, tolerance,
+            lambda w: w / axes, lambda w: w / axes,
+        )  # fmt: skip
         return np.asarray(X.T @ (basis @ (u / s[:, None])), dtype=np.float64), b
     curvature = np.asarray(X.T @ X, dtype=np.float64) / (4 * n)
     curvature[np.diag_indices(K)] += penalty
     factorize_definite(curvature)
     root = curvature.astype(X.dtype)
+    return _descend(
+        X, classes, n_classes, penalty, max_iterations, tolerance,
+        lambda w: solve_lower(root, w), lambda w: solve_lower(root, w, transposed=True),
+    )  # fmt: skip
+
+
+def _descend(
+    X: NDArray[Any],
+    classes: NDArray[np.integer[Any]],
+    n_classes: int,
+    penalty: float,
+    max_iterations: int,
+    tolerance: float,
+    solve: Callable[[NDArray[Any]], NDArray[Any]],
+    solve_transposed: Callable[[NDArray[Any]], NDArray[Any]],
+) -> tuple[Array, Array]:
+    """Minimise Q, given L⁻¹ and L⁻ᵀ."""
+    n, K = X.shape
     target = np.zeros((n, n_classes), X.dtype)
     target[np.arange(n), classes] = 1
 
     def weights_of(v: Array) -> NDArray[Any]:
-        w = v[:-n_classes].reshape(K, n_classes).astype(X.dtype)
-        return solve_lower(root, w, transposed=True)
+        return solve_transposed(v[:-n_classes].reshape(K, n_classes).astype(X.dtype))
 
     def objective(v: Array) -> tuple[float, Array]:
         w, b = weights_of(v), v[-n_classes:]
@@ -87,8 +109,7 @@ def logistic(
         slope = X.T @ residual + penalty * w
         value = -float(np.sum(logs * target, dtype=np.float64)) / n
         value += 0.5 * penalty * float(np.sum(np.square(w, dtype=np.float64)))
-        inner = solve_lower(root, slope)
-        return value, np.concatenate([inner.ravel(), residual.sum(0)]).astype(np.float64)
+        return value, np.concatenate([solve(slope).ravel(), residual.sum(0)]).astype(np.float64)
 
     start = np.zeros((K + 1) * n_classes)
     options = {
@@ -103,6 +124,6 @@ def logistic(
         warnings.warn(
             f"logistic regression stopped after {result.nit} iterations, gradient "
             f"{np.abs(result.jac).max():.1e}; raise the penalty ({penalty:g}) or max_iterations",
-            stacklevel=2,
+            stacklevel=3,
         )
     return weights_of(result.x).astype(np.float64), result.x[-n_classes:]
