@@ -9,9 +9,9 @@ Two measures (Thiry, Arbel, Belilovsky and Oyallon, ICLR 2021, section 4.2):
 
       m_k = [ 1/(k−1) Σ_{j<k} ln(T_k / T_j) ]^(-1),
 
-  averaged over centres. It depends on how densely patches are sampled: of raw 6 x 6 patches of
-  CIFAR-10, k = 2000, it is 14.6 among those of 5,000 images and 17.2 among those of 50,000 (the
-  published 15.8 lies between); of whitened ones 45.2 and 43.3 (published: 44.7).
+  averaged over centres. It depends on how densely patches are sampled: of raw and whitened 12 x 12
+  patches of CIFAR-10, k = 2000, it is 24.6 and 135 among those of 50,000 images, 22.2 and 150 among
+  those of 12,500 (published: 23.1 and 152.6).
 
 Raw patches, or whitened by ``W = V diag((λ + ε)^(-1/2))`` (`patches`). Checked: a sphere of known
 dimension in `tests/vision/test_dimension.py`, published values in `training/vision/dimension.py`.
