@@ -2,9 +2,9 @@
 
 For classes c, ``F_c(x) = φ(x)·w_c + b_c`` is fitted by `thiry_calc.linear`: to 1 for images of the
 class and 0 for others (loss "squares"), or by multinomial logistic regression ("logistic", for
-which all rows are kept). Features are standardised by the mean and
-deviation of the first block, so that one penalty, per image and in units of the feature's
-variance, serves them all:
+which all rows are kept). Features are standardised by the mean and deviation of the first block of
+images in random order, so that one penalty, per image and in units of the feature's variance,
+serves them all:
 
     Q = Σ_i |F(x_i) − y_i|² + n p Σ_k s_k² |w_k|²
 
